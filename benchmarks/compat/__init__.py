@@ -1,0 +1,1 @@
+"""The test suites of Flask-Security and Flask-SQLAlchemy, run without and with the extension."""

@@ -1,0 +1,1 @@
+"""Units of work on real databases while everything fails around them, and what is counted afterwards."""

@@ -1,0 +1,141 @@
+"""The app under the storm: its tables, and what each unit of work does inside its transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import sqlalchemy as sa
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.engine import URL
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from flask_safesession import SafeSession
+
+__all__ = [
+    "ACCOUNTS",
+    "BALANCE",
+    "Account",
+    "Base",
+    "Job",
+    "Operation",
+    "Order",
+    "Site",
+    "Slot",
+    "move",
+    "take",
+]
+
+ACCOUNTS: Final = 20
+BALANCE: Final = 1_000
+
+
+class Base(DeclarativeBase):
+    """The declarative base."""
+
+
+class Account(Base):
+    """Money."""
+
+    __tablename__ = "account"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    balance: Mapped[int]
+
+
+class Operation(Base):
+    """The ledger: a row for each unit, stored with its effects. Twice the same key is what must not be."""
+
+    __tablename__ = "operation"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(sa.String(40), index=True)
+    kind: Mapped[str] = mapped_column(sa.String(10))
+    giver: Mapped[int] = mapped_column(default=0)
+    taker: Mapped[int] = mapped_column(default=0)
+    amount: Mapped[int] = mapped_column(default=0)
+
+
+class Slot(Base):
+    """What only one unit can have."""
+
+    __tablename__ = "slot"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(40), unique=True)
+    key: Mapped[str] = mapped_column(sa.String(40))
+
+
+class Job(Base):
+    """A job in phases."""
+
+    __tablename__ = "job"
+    key: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    status: Mapped[str] = mapped_column(sa.String(10))
+
+
+@dataclass(frozen=True)
+class Order:
+    """One transfer."""
+
+    key: str
+    giver: int
+    taker: int
+    amount: int
+    kind: str = "transfer"
+
+
+class Site:
+    """The app on a database, with the extension or without it."""
+
+    def __init__(self, url: URL, *, safe: bool) -> None:
+        self.app = Flask("storm")
+        self.app.config["SQLALCHEMY_DATABASE_URI"] = url
+        self.app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _options(url)
+        self.app.config["SAFESESSION_VERIFY_COMMIT"] = url.get_backend_name() == "postgresql"
+        self.db = SQLAlchemy(model_class=Base)
+        self.safe = SafeSession(self.app, self.db) if safe else None
+        self.db.init_app(self.app)
+        with self.app.app_context():
+            self.engine = self.db.engine
+
+    @property
+    def session(self) -> Session:
+        """The session of the current context."""
+        return cast("Session", self.db.session)
+
+
+def _options(url: URL) -> dict[str, Any]:
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_timeout": 2}
+    if url.get_backend_name() == "sqlite":
+        return {**options, "connect_args": {"timeout": 1}}
+    if url.get_backend_name() == "postgresql":
+        options["isolation_level"] = "REPEATABLE READ"  # which fails where two units meet
+    wait = {"read_timeout": 10, "write_timeout": 10} if url.drivername.endswith("pymysql") else {}
+    connect = {"connect_timeout": 3, **wait}
+    return {**options, "pool_size": 6, "max_overflow": 2, "connect_args": connect}
+
+
+def move(session: Session, order: Order) -> None:
+    """Move money, and write it into the ledger."""
+    _add(session, order.giver, -order.amount)
+    _add(session, order.taker, order.amount)
+    session.add(_entry(order))
+    session.flush()
+
+
+def _add(session: Session, account: int, amount: int) -> None:
+    change = sa.update(Account).where(Account.id == account)
+    session.execute(change.values(balance=Account.balance + amount))
+
+
+def _entry(order: Order) -> Operation:
+    return Operation(
+        key=order.key, kind=order.kind, giver=order.giver, taker=order.taker, amount=order.amount
+    )
+
+
+def take(session: Session, key: str, name: str) -> None:
+    """Take a slot that somebody else may have."""
+    session.add(Operation(key=key, kind="slot"))
+    session.flush()
+    session.add(Slot(name=name, key=key))
+    session.flush()

@@ -1,0 +1,311 @@
+"""Who may end a session's transaction: the classes and listeners that stand between a session and its callers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, cast
+
+from sqlalchemy import Connection, Engine, TextClause, event
+from sqlalchemy.exc import PendingRollbackError
+from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
+
+from .commit import committing
+from .dialects import wire_engine
+from .forks import watch
+from .holders import take_note
+from .holding import watch_pool
+from .ledger import Ledger, Rules, attach, find_ledger, ledger_of
+from .outcome import COMMITTED, Outcome
+from .ownership import (
+    check_text,
+    guard_connection,
+    nothing,
+    poison,
+    refuse,
+)
+from .root import (
+    RootTransaction,
+    become_root,
+    commit_failed,
+    end_page,
+    prepare_together,
+    run_hooks,
+)
+from .sharing import SharingMixin, admit, admit_end
+from .writes import note_change, note_first, note_statement, note_write
+
+__all__ = [
+    "GuardMixin",
+    "entered_by_hand",
+    "guard_factory",
+    "guard_session",
+]
+
+_DEPTH = 7  # frames between the beginning of a transaction and the method that the session was called by, or more
+
+RulesFinder = Callable[[], Rules]
+
+
+class GuardMixin(SharingMixin):
+    """What is put in front of a session class: each call that ends or begins a transaction asks the ledger first."""
+
+    _safesession_ledger: Ledger
+
+    @staticmethod
+    def _find_rules() -> Rules:
+        """The rules of the app that a new session belongs to."""
+        raise NotImplementedError
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        rules = type(self)._find_rules()
+        self._safesession_ledger = Ledger(rules)  # first: a class may begin as soon as it is made
+        super().__init__(*args, **kwargs)
+        if self.bind is not None:
+            # It may be lent with a transaction, where a SAVEPOINT comes first.
+            wire_engine(self.bind.engine, rules)
+        if rules.twophase is not None and rules.twophase():
+            prepare_together(self)
+
+    def begin(self, nested: bool = False) -> SessionTransaction:
+        admit(self)
+        ledger = self._safesession_ledger
+        if not nested and ledger.guarded:
+            return refuse(self, "begin", super().begin, super().begin_nested)
+        transaction = super().begin(nested)
+        become_root(super().get_transaction(), ledger)
+        return transaction
+
+    def get_transaction(self) -> SessionTransaction | None:
+        transaction = super().get_transaction()
+        become_root(transaction, self._safesession_ledger)
+        return transaction
+
+    def safesession_begin(self) -> None:
+        """Begin a transaction that nobody holds in hand."""
+        super().begin()
+
+    def commit(self) -> None:
+        admit(self)
+        ledger = self._safesession_ledger
+        if ledger.guarded:
+            refuse(self, "commit", self.commit, self.flush)
+        else:
+            self.safesession_commit(ledger)
+
+    def safesession_commit(self, ledger: Ledger) -> None:
+        """Commit; a transaction that somebody holds in hand sees to the rest by itself."""
+        if ledger.root is not None:
+            super().commit()
+            return
+        ledger.sent = ledger.stored = False
+        token = committing.set(ledger)
+        try:
+            super().commit()
+        except BaseException as error:
+            if isinstance(error, PendingRollbackError):
+                note_first(self, error)
+            run_hooks(ledger, commit_failed(ledger, error))
+            raise
+        finally:
+            committing.reset(token)
+        end_page(ledger)
+        if ledger.hooks is not None:
+            run_hooks(ledger, COMMITTED)
+
+    def prepare(self) -> None:
+        admit(self)
+        if self._safesession_ledger.guarded:
+            refuse(self, "prepare", super().prepare, self.flush)
+            return
+        super().prepare()
+
+    def rollback(self) -> None:
+        admit_end(self)
+        if self._safesession_ledger.guarded:
+            refuse(self, "rollback", self.rollback, lambda: poison(self))
+            return
+        self._safesession_end(super().rollback)
+
+    def close(self) -> None:
+        admit_end(self)
+        if self._safesession_ledger.guarded:
+            refuse(self, "close", self.close, nothing)
+            return
+        self._safesession_end(super().close)
+
+    def reset(self) -> None:
+        admit_end(self)
+        if self._safesession_ledger.guarded:
+            refuse(self, "reset", self.reset, nothing)
+            return
+        self._safesession_end(super().reset)
+
+    def invalidate(self) -> None:
+        admit_end(self)
+        if self._safesession_ledger.guarded:
+            refuse(self, "invalidate", self.invalidate, lambda: poison(self))
+            return
+        self._safesession_end(super().invalidate)
+
+    def _safesession_end(self, real: Callable[[], None]) -> None:
+        """Give a transaction up; one that somebody holds in hand sees to its hooks by itself."""
+        ledger = self._safesession_ledger
+        held = ledger.root is not None and entered_by_hand(ledger.root)
+        try:
+            real()
+        finally:
+            end_page(ledger)
+        if not held:
+            run_hooks(ledger, Outcome.ROLLED_BACK)
+
+    def connection(self, *args: Any, **kwargs: Any) -> Connection:
+        admit(self)
+        connection = super().connection(*args, **kwargs)
+        self._safesession_ledger.unclear = True
+        if self._safesession_ledger.owner is not None:
+            guard_connection(connection)
+        return connection
+
+    def add(self, instance: object, *args: Any, **kwargs: Any) -> None:
+        admit(self)
+        super().add(instance, *args, **kwargs)
+        if self._safesession_ledger.owner is None:
+            note_change(self)
+
+    def add_all(self, instances: Iterable[object]) -> None:
+        admit(self)
+        super().add_all(instances)
+        note_change(self)
+
+    def bulk_save_objects(self, *args: Any, **kwargs: Any) -> None:
+        super().bulk_save_objects(*args, **kwargs)
+        note_write(self)
+
+    def bulk_insert_mappings(self, *args: Any, **kwargs: Any) -> None:
+        super().bulk_insert_mappings(*args, **kwargs)
+        note_write(self)
+
+    def bulk_update_mappings(self, *args: Any, **kwargs: Any) -> None:
+        super().bulk_update_mappings(*args, **kwargs)
+        note_write(self)
+
+    def delete(self, instance: object) -> None:
+        admit(self)
+        super().delete(instance)
+        note_change(self)
+
+    def merge(self, *args: Any, **kwargs: Any) -> Any:
+        admit(self)
+        merged = super().merge(*args, **kwargs)
+        note_change(self)
+        return merged
+
+    def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        admit(self)
+        if type(statement) is TextClause and self._safesession_ledger.guarded:
+            statement = check_text(self, statement)
+        self._safesession_ledger.last = statement
+        try:
+            result = super().execute(statement, *args, **kwargs)
+        except PendingRollbackError as error:
+            note_first(self, error)
+            raise
+        if not getattr(statement, "is_select", False):
+            note_statement(self, statement)
+        return result
+
+    def scalar(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        admit(self)
+        if type(statement) is TextClause and self._safesession_ledger.guarded:
+            statement = check_text(self, statement)
+        self._safesession_ledger.last = statement
+        try:
+            result = super().scalar(statement, *args, **kwargs)
+        except PendingRollbackError as error:
+            note_first(self, error)
+            raise
+        if not getattr(statement, "is_select", False):
+            note_statement(self, statement)
+        return result
+
+    def scalars(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        admit(self)
+        if type(statement) is TextClause and self._safesession_ledger.guarded:
+            statement = check_text(self, statement)
+        self._safesession_ledger.last = statement
+        try:
+            result = super().scalars(statement, *args, **kwargs)
+        except PendingRollbackError as error:
+            note_first(self, error)
+            raise
+        if not getattr(statement, "is_select", False):
+            note_statement(self, statement)
+        return result
+
+
+def entered_by_hand(transaction: SessionTransaction) -> bool:
+    """Whether a ``with session.begin():`` is around."""
+    return isinstance(transaction, RootTransaction) and transaction._entered
+
+
+def guard_factory(factory: sessionmaker[Any], find_rules: RulesFinder) -> None:
+    """Let *factory* make guarded sessions; its users' classes and other factories stay as they are."""
+    for bind in (factory.kw.get("bind"), *(factory.kw.get("binds") or {}).values()):
+        if isinstance(bind, Engine):
+            watch(bind)  # it may be used, and its process forked, before the first session
+            watch_pool(bind, Rules())
+    if not issubclass(factory.class_, GuardMixin):
+        guarded = _guarded_class(factory.class_, find_rules)
+        _listen(guarded)
+        factory.class_ = guarded
+
+
+def guard_session(session: Session, find_rules: RulesFinder) -> None:
+    """Guard a session that some other factory made."""
+    if find_ledger(session) is not None:
+        return
+    ledger = attach(session, find_rules())
+    session.__class__ = _adopting_class(cast(Hashable, type(session)))
+    _listen(session)
+    if session.in_transaction():
+        become_root(Session.get_transaction(session), ledger)
+        ledger.written = bool(session.new or session.dirty or session.deleted)
+        ledger.unclear = True
+
+
+def _guarded_class(base: type[Session], find_rules: RulesFinder) -> type[Session]:
+    return type(base.__name__, (GuardMixin, base), {"_find_rules": staticmethod(find_rules)})
+
+
+@functools.cache
+def _adopting_class(base: Any) -> type[Session]:
+    return type(base.__name__, (GuardMixin, base), {"_find_rules": staticmethod(Rules)})
+
+
+def _listen(target: Any) -> None:
+    event.listen(
+        target, "after_begin", _on_begin, insert=True
+    )  # before statements of other listeners
+    event.listen(target, "after_flush", _on_flush)
+    event.listen(target, "after_soft_rollback", _on_soft_rollback)
+
+
+def _on_begin(session: GuardMixin, transaction: SessionTransaction, connection: Connection) -> None:
+    ledger = session._safesession_ledger
+    if connection in ledger.connections:
+        return
+    ledger.mark(connection)
+    ledger.notes[connection] = take_note(_DEPTH)
+    wire_engine(connection.engine, ledger.rules)
+    if ledger.owner is not None:
+        ledger.owner.connected(connection)
+
+
+def _on_flush(session: GuardMixin, _: Any) -> None:
+    session._safesession_ledger.written = True
+
+
+def _on_soft_rollback(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.nested:
+        ledger_of(session).savepoint_rolled_back(transaction)

@@ -1,0 +1,180 @@
+"""Who holds the connections of a pool: noted where one is taken, and put into words only when somebody asks.
+
+A session leaves its note when its transaction begins; what is taken by other means is noted by the pool. Nothing is
+noted when a connection comes back, and no frame, session or context is kept.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from asyncio import _get_running_loop, current_task
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.session import _sessions
+from sqlalchemy.pool import Pool, PoolProxiedConnection
+
+from .forks import alive
+from .ledger import Ledger, Note, Origin, Rules, find_ledger
+from .places import Place, beyond, is_library, module_at
+
+__all__ = ["Hold", "Keeper", "Register", "in_sessions", "is_out", "take_note", "this_thread"]
+
+
+class Keeper:
+    """A thread, or a greenlet where gevent has replaced threads; it is gone when its thread is."""
+
+    __slots__ = ("__weakref__", "ident", "name")
+
+    def __init__(self) -> None:
+        self.ident = threading.get_ident()
+        self.name = threading.current_thread().name
+
+
+class _ThisThread(threading.local):
+    def __init__(self) -> None:
+        self._keeper = Keeper()
+        self.keeper = weakref.ref(self._keeper)
+
+
+this_thread = _ThisThread()
+
+
+class _Libraries(dict["str | None", bool]):
+    """Whether each module is a library's: a look-up in a dictionary is the cheapest way to ask twenty times."""
+
+    def __missing__(self, module: str | None) -> bool:
+        known = self[module] = module is not None and is_library(module)
+        return known
+
+
+_libraries = _Libraries()
+
+
+def take_note(depth: int) -> Note:
+    """Where, by whom and when a connection is taken.
+
+    Args:
+        depth: How many frames above the caller are surely not the program's: each costs something to look at.
+    """
+    depth += 1
+    while _libraries[module_at(depth)]:
+        depth += 1
+    try:
+        frame = sys._getframe(depth)
+    except ValueError:  # nobody's program: the outermost frame
+        frame = sys._getframe(depth - 1)
+    if frame.f_code.co_filename == "<string>":
+        frame = beyond(frame)
+    loop = _get_running_loop()
+    task = None if loop is None else current_task(loop)
+    return (
+        frame.f_code,
+        frame.f_lasti,
+        this_thread.keeper,
+        None if task is None else weakref.ref(task),
+        monotonic(),
+    )
+
+
+@dataclass(frozen=True)
+class Hold:
+    """One connection that is out. It keeps it from being collected, and is to be let go soon.
+
+    Attributes:
+        lent: What was taken from the pool.
+        note: Where, by whom and when.
+        origin: The context and the request that it was taken in.
+        rules: The settings of its app.
+        session: The guarded session that it belongs to, with its record; None if it was taken by other means.
+    """
+
+    lent: PoolProxiedConnection
+    note: Note
+    origin: Origin
+    rules: Rules
+    session: Session | None = None
+    ledger: Ledger | None = None
+
+    @property
+    def place(self) -> Place:
+        """The line that took it."""
+        return Place(self.note[0], self.note[1])
+
+    @property
+    def keeper(self) -> Keeper | None:
+        """The thread that took it; None if that has ended."""
+        keeper: Keeper | None = self.note[2]()
+        return keeper
+
+    def is_of(self, keeper: weakref.ref[Keeper]) -> bool:
+        """Whether the thread of *keeper* holds it in a guarded session, which no other thread may use."""
+        mine = self.session is not None and self.note[2] is keeper and self.note[3] is None
+        return mine and not self.is_handed_on
+
+    @property
+    def is_handed_on(self) -> bool:
+        """Whether the session belongs to another thread than the one that took the connection."""
+        return self.ledger is not None and self.ledger.giver is not None
+
+    @property
+    def is_orphaned(self) -> bool:
+        """Whether the thread that took it has ended."""
+        return self.keeper is None and not self.is_handed_on
+
+    @property
+    def context(self) -> str | None:
+        """The request or context that it was taken in, in words."""
+        return self.rules.describe(self.origin)
+
+    @property
+    def task(self) -> str | None:
+        """The name of the asyncio task that took it."""
+        reference = self.note[3]
+        task = None if reference is None else reference()
+        return None if task is None else task.get_name()
+
+    @property
+    def since(self) -> float:
+        """When that was, by the monotonic clock, in seconds."""
+        return self.note[4]
+
+
+class Register:
+    """What was taken from one pool by other means than a guarded session."""
+
+    def __init__(self) -> None:
+        self._notes: dict[weakref.ref[Any], tuple[Note, Origin]] = {}
+
+    def add(self, lent: Any, note: Note, origin: Origin) -> None:
+        """Note who took *lent*; the note is lost with it."""
+        self._notes[weakref.ref(lent, self._notes.pop)] = note, origin
+
+    def holds(self, rules: Rules) -> Iterator[Hold]:
+        """What is out; *rules* are those of the app."""
+        for reference, (note, origin) in list(self._notes.items()):
+            lent = reference()
+            if lent is not None and is_out(lent):
+                yield Hold(lent, note, origin, rules)
+
+
+def in_sessions(pool: Pool, rules: Rules) -> Iterator[Hold]:
+    """What guarded sessions have taken from *pool*; *rules* are those of the app."""
+    for session in alive(_sessions):
+        ledger = find_ledger(session)
+        if ledger is None:
+            continue
+        for connection, note in list(ledger.notes.items()):
+            lent = ledger.connections.get(connection)
+            if lent is not None and connection.engine.pool is pool and is_out(lent):
+                yield Hold(lent, note, ledger.origin, rules, session, ledger)
+
+
+def is_out(lent: PoolProxiedConnection) -> bool:
+    """Whether *lent* has neither come back to its pool nor been taken out of it for good."""
+    return lent.is_valid and not lent.is_detached

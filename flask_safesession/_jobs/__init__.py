@@ -1,0 +1,1 @@
+"""Jobs: callables that run outside of the request that asked for them."""

@@ -1,0 +1,1 @@
+"""Integrations with schedulers and queues: each is one room, needs its own extra, and knows no other."""

@@ -1,0 +1,5 @@
+"""``python -m flask_safesession.lint``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,96 @@
+"""What a ``with`` block gives to its target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import guesses
+from .facts import Await, Call, Expression
+from .origins import as_session, last_name, line_of, made, place_key, scoped, yields
+from .symbols import Function
+from .values import External, Factory, FunctionValue, Instance, Result, Session, Value
+
+if TYPE_CHECKING:
+    from .evaluate import Evaluator
+
+__all__ = ["Entering"]
+
+
+class Entering:
+    """Evaluates context managers.
+
+    Args:
+        evaluator: Evaluates what is not its own.
+    """
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self.evaluator = evaluator
+
+    def entered(self, expression: Expression, scope: Function) -> Value:
+        """Return what ``with expression as name`` gives."""
+        if isinstance(expression, Await):
+            expression = expression.value
+        if isinstance(expression, Call):
+            found = self._begun(expression, scope) or self._called(expression, scope)
+            if found is not None:
+                return found
+        value = self.evaluator.value(expression, scope)
+        if isinstance(value, Instance):
+            return self._enter_method(value, expression, scope)
+        return value
+
+    def _begun(self, call: Call, scope: Function) -> Value:
+        """Return what ``factory.begin()`` and ``session.begin()`` give."""
+        name = last_name(call.func)
+        if name not in {"begin", "begin_nested"}:
+            return None
+        owner = self.evaluator.owner_of(call.func, scope)
+        if isinstance(owner, Factory):
+            return made(call, scope, owner.text, is_async=owner.is_async)
+        if isinstance(owner, External):
+            return guesses.external_result(owner.path, call.at, scope)
+        return Result("transaction") if isinstance(owner, Session) else None
+
+    def _called(self, call: Call, scope: Function) -> Value:
+        """Return what a context manager that is written as a function gives."""
+        function = self.evaluator.value(call.func, scope)
+        if isinstance(function, FunctionValue):
+            return self._scope_value(function.function, call, scope)
+        if isinstance(function, External) and guesses.is_getter(function.path):
+            return scoped(call, scope, function.path)
+        return None
+
+    def _scope_value(self, function: Function, call: Call, scope: Function) -> Value:
+        if function.facts.is_generator:
+            return self.yielded(function, call, scope)
+        return None
+
+    def _enter_method(self, value: Instance, expression: Expression, scope: Function) -> Value:
+        for name in ("__enter__", "__aenter__"):
+            method = self.evaluator.project.method(value.cls, name)
+            if method is not None:
+                inner = self.evaluator.returned(method)
+                if isinstance(inner, Session):
+                    return Session(
+                        place_key(expression, scope),
+                        "scope",
+                        value.cls.name + "()",
+                        scope.path,
+                        line_of(expression),
+                        inner.is_async,
+                    )
+                return value if inner is None else inner
+        return value
+
+    def yielded(self, function: Function, call: Call, scope: Function) -> Value:
+        """Return what a generator gives, as the caller's own."""
+        for each in yields(function.facts.body):
+            value = self.evaluator.value(each.value, function)
+            session = as_session(value)
+            if session is not None:
+                if session.origin in {"managed", "registry", "global"}:
+                    return session
+                return scoped(call, scope, function.name, is_async=session.is_async)
+            if value is not None:
+                return value
+        return None

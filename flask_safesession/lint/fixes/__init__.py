@@ -1,0 +1,1 @@
+"""Rewrites what is mechanical, with LibCST; imported by the command ``fix`` alone."""

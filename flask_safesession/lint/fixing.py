@@ -1,0 +1,157 @@
+"""The command ``fix``; LibCST and the rooms that need it are imported when it runs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .checker import is_test
+from .commands import OneLineCommand, printable
+from .configuration import Configuration, load
+from .files import collect
+from .parsing import decode
+from .refusals import CannotRunError
+from .snapshot import relative_name
+
+if TYPE_CHECKING:
+    from .fixes.changes import Outcome
+
+__all__ = ["fix"]
+
+_PENDING = 1
+_PATH = click.Path(exists=True, path_type=Path)
+
+
+@click.command(cls=OneLineCommand)
+@click.argument("paths", nargs=-1, type=_PATH)
+@click.option(
+    "--diff/--write", "only_show", default=True, help="Show the changes, or make them.  [--diff]"
+)
+@click.option(
+    "--factory", multiple=True, metavar="NAME", help="Rewrite the sessions of this factory only."
+)
+@click.option("--tests/--no-tests", default=None, help="Rewrite tests and migrations too.")
+@click.pass_context
+def fix(
+    ctx: click.Context,
+    /,
+    paths: tuple[Path, ...],
+    only_show: bool,
+    factory: tuple[str, ...],
+    tests: bool | None,
+) -> None:
+    """Rewrite session code below PATHS, by default below this directory, where the outcome is sure.
+
+    The whole project is read, to know who calls what; only files below PATHS change. Changes are shown as a diff, and
+    each place that is left alone is named with the reason on stderr. The exit code is 0 if nothing is to do or it was
+    written, 1 if the diff shows changes, and 2 if the command could not run.
+    """
+    if find_spec("libcst") is None:
+        raise CannotRunError(
+            "'fix' needs LibCST. Install it: pip install \"flask-safesession[lint]\"."
+        )
+    paths = paths or (Path(),)
+    configuration = load(paths[0])
+    if tests is not None:
+        configuration = replace(configuration, options=replace(configuration.options, tests=tests))
+    files = _files(paths, configuration)
+    contents = {name: _read(path) for name, path in files.items()}
+    outcome = _rewritten(contents, configuration, _wanted(paths, configuration), frozenset(factory))
+    _report(outcome, configuration.root)
+    if only_show:
+        _show(outcome.contents, contents)
+        ctx.exit(_PENDING if outcome.contents else 0)
+    _write(outcome.contents, contents, files)
+
+
+def _rewritten(
+    contents: Mapping[str, bytes],
+    configuration: Configuration,
+    wanted: frozenset[str],
+    factories: frozenset[str],
+) -> Outcome:
+    from .fixes.codemods import codemods
+    from .fixes.files import Reader
+    from .fixes.rewriting import rewrite
+
+    return rewrite(dict(contents), codemods(factories), Reader(configuration.options), wanted)
+
+
+# --- files
+
+
+def _wanted(paths: Iterable[Path], configuration: Configuration) -> frozenset[str]:
+    root, options = configuration.root, configuration.options
+    names = {relative_name(each, root) for each in collect(paths, options.exclude, root=root)}
+    return frozenset(names if options.tests else {each for each in names if not is_test(each)})
+
+
+def _files(paths: tuple[Path, ...], configuration: Configuration) -> dict[str, Path]:
+    root, options = configuration.root, configuration.options
+    is_project = (root / "pyproject.toml").exists() or (root / ".git").exists()
+    found = collect((*paths, *([root] if is_project else [])), options.exclude, root=root)
+    named = {relative_name(each, root): each for each in found}
+    return {name: each for name, each in named.items() if options.tests or not is_test(name)}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _write(new: Mapping[str, bytes], old: Mapping[str, bytes], files: Mapping[str, Path]) -> None:
+    from .fixes.sources import Source, Unfit, refuse_changed, write
+
+    sources = [Source(name, files[name], old[name]) for name in new]
+    try:
+        for each in sources:
+            refuse_changed(each)
+        for each in sources:
+            write(each, new[each.name])
+    except Unfit as error:
+        raise CannotRunError(str(error)) from error
+
+
+# --- words
+
+
+def _report(outcome: Outcome, root: Path) -> None:
+    for each in outcome.left:
+        reason = " ".join(each.reason.split())  # a call that it names may go over several lines
+        click.echo(f"{_shown(root, each.path)}:{each.line}: left alone: {reason}", err=True)
+    changes, files = outcome.changes, len(outcome.contents)
+    click.echo(
+        f"{_count(changes, 'change')} in {_count(files, 'file')}, {len(outcome.left)} left alone.",
+        err=True,
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _shown(root: Path, name: str) -> str:
+    whole = root / name
+    here = Path.cwd()
+    return (whole.relative_to(here) if whole.is_relative_to(here) else whole).as_posix()
+
+
+def _show(new: Mapping[str, bytes], old: Mapping[str, bytes]) -> None:
+    for name in sorted(new):
+        for line in difflib.unified_diff(
+            _lines(old[name]), _lines(new[name]), f"a/{name}", f"b/{name}", lineterm=""
+        ):
+            click.echo(printable(line))
+
+
+def _lines(data: bytes) -> list[str]:
+    text = decode(data).replace("\r\n", "\n")
+    return text.removesuffix("\n").split("\n")

@@ -1,0 +1,162 @@
+"""Follows one session from the call that makes it to every way out of its function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .effects import Effect, is_bound, last_name
+from .facts import Await, Call, Const, Expression, Group, If, Statement, Try
+from .flow import Flow, TooManyPaths
+from .origins import argument_for
+from .symbols import Function
+from .values import Registry, Session
+from .walk import calls_of, children, expressions_of
+
+if TYPE_CHECKING:
+    from .analysis import Analysis
+
+__all__ = ["left_open"]
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """Whether the session may be open, and whether it must have been closed for a truth test to fail."""
+
+    open: bool
+
+
+_OPEN = _State(open=True)
+_CLOSED = _State(open=False)
+
+
+class _Open(Flow[_State]):
+    """Follows one session from the call that makes it."""
+
+    def __init__(self, session: Session, call: Call, scope: Function, analysis: Analysis) -> None:
+        super().__init__()
+        self.session = session
+        self.call = call
+        self.scope = scope
+        self.analysis = analysis
+
+    def join(self, states: Iterable[_State]) -> _State:
+        """Return open if it is open on one of the paths."""
+        return _State(any(each.open for each in states))
+
+    def evaluate(self, expression: Expression, state: _State) -> _State:
+        """Return the state after making or closing calls."""
+        for call in calls_of(expression):
+            if call is self.call:
+                state = _OPEN
+            elif self._closes(call):
+                state = _CLOSED
+        return state
+
+    def _closes(self, call: Call) -> bool:
+        for session, effect in self.analysis.effects.on(call, self.scope):
+            if session.key == self.session.key and effect & Effect.CLOSE:
+                return True
+        if self._is_closed_below(call):
+            return True
+        name = last_name(call.func)
+        if "close" in name or name in {"remove", "cleanup", "dispose"}:
+            arguments = [*call.args, *[value for _, value in call.keywords]]
+            if any(self._is_it(each) for each in arguments):
+                return True
+            return name in {"remove", "close_all", "close_all_sessions"} and self._is_registry(call)
+        return False
+
+    def _is_closed_below(self, call: Call) -> bool:
+        """Whether a function that *call* reaches closes the parameter that the session is given for."""
+        action = self.analysis.effects.action(call, self.scope)
+        for callee in action.callees:
+            bound = is_bound(callee, action)
+            for name, methods in callee.uses.items():
+                given = argument_for(call, callee, name, bound=bound)
+                if "close" in methods and given is not None and self._is_it(given):
+                    return True
+        return False
+
+    def _is_it(self, expression: Expression) -> bool:
+        found = self.analysis.evaluator.session(expression, self.scope)
+        return found is not None and found.key == self.session.key
+
+    def _is_registry(self, call: Call) -> bool:
+        return isinstance(self.analysis.effects.owner(call.func, self.scope), Registry)
+
+    def leave(self, item: tuple[Expression, Expression], state: _State, *, failed: bool) -> _State:
+        """Return closed after ``with session:`` and ``with closing(session):``."""
+        expression = item[0].value if isinstance(item[0], Await) else item[0]
+        inner = [expression, *(expression.args if isinstance(expression, Call) else ())]
+        return _CLOSED if any(self._is_it(each) for each in inner) else state
+
+    def choose(
+        self, statement: If, chosen: _State | None, otherwise: _State | None
+    ) -> _State | None:
+        """Trust ``if session: session.close()``: where the test fails there is nothing to close."""
+        trusted = not statement.orelse and _is_flag(statement.test)
+        if trusted and chosen is not None and otherwise is not None and not chosen.open:
+            return chosen
+        return self.either(chosen, otherwise)
+
+    def may_raise(self, expression: Expression) -> bool:
+        """Take it that closing a session works."""
+        return not any(self._closes(each) for each in calls_of(expression))
+
+    def never_returns(self, expression: Expression) -> bool:
+        """Whether a call in it always raises."""
+        return any(self.analysis.raising.call(each, self.scope) for each in calls_of(expression))
+
+
+def _is_flag(test: Expression) -> bool:
+    if isinstance(test, Group):
+        return test.kind in {"not", "compare", "both", "either"} and all(
+            _is_flag(each) or isinstance(each, Const) or each is None for each in test.items
+        )
+    return isinstance(test, str)
+
+
+def left_open(
+    session: Session, call: Call, scope: Function, analysis: Analysis
+) -> tuple[str, int] | None:
+    """Return how and where a path leaves the session open, None where none does."""
+    flow = _Open(session, call, scope, analysis)
+    try:
+        end = flow.run(scope.facts.body, _CLOSED)
+    except TooManyPaths:
+        return None
+    for statement, state in flow.exits.returns:
+        if state.open:
+            return "return", statement.line
+    if end is not None and end.open:
+        return "end", _last_line(scope)
+    if _has_finally(scope.facts.body, flow):
+        return None  # what may fail between the call and the ``try`` is the author's decision
+    for line, state in flow.exits.raises:
+        if state.open and line != call.at.line:
+            return "raise", line
+    return None
+
+
+def _has_finally(body: Iterable[Statement], flow: _Open) -> bool:
+    for statement in body:
+        if isinstance(statement, Try) and any(
+            not flow.may_raise(each) for part in statement.final for each in _all_expressions(part)
+        ):
+            return True
+        if any(_has_finally(block, flow) for block in children(statement)):
+            return True
+    return False
+
+
+def _all_expressions(statement: Statement) -> Iterator[Expression]:
+    yield from expressions_of(statement)
+    for block in children(statement):
+        for each in block:
+            yield from _all_expressions(each)
+
+
+def _last_line(scope: Function) -> int:
+    return scope.facts.at.end_line

@@ -1,0 +1,175 @@
+"""What the three databases need where savepoints stand in for transactions."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.pool import SingletonThreadPool
+
+from .. import errors
+from .._core.places import outside
+
+__all__ = ["Database", "database_of"]
+
+_SETTING = re.compile(r"set\s+local\s+([\w.\"]+)", re.IGNORECASE)
+_IMPLICIT_COMMIT = re.compile(
+    r"\s*(create|alter|drop|truncate|rename|grant|revoke|lock|unlock|analyze|optimize|repair|flush|install)\b"
+    r"(?!\s+(or\s+replace\s+)?temporary\b)",
+    re.IGNORECASE,
+)
+_READ_ONLY = "Cannot execute statement in a READ ONLY transaction"
+
+
+class Database:
+    """A database that needs nothing.
+
+    Args:
+        engine: An engine on it.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def open(self, raw: Any) -> None:
+        """Begin the transaction around the test; most drivers do so by themselves."""
+
+    def close(self, raw: Any) -> None:
+        """Roll it back."""
+        raw.rollback()
+
+    def check_thread(self, home: int) -> None:
+        """Refuse a thread that the connection cannot be lent to."""
+
+    def check_deferred(self, raw: Any) -> None:
+        """Check what the database checks at COMMIT."""
+
+    def abort(self, raw: Any) -> None:
+        """Bring the transaction back into the state after an error."""
+
+    def set_transaction(self, statement: str) -> str | None:
+        """The part of SET TRANSACTION that a savepoint can have."""
+        return None
+
+    def setting(self, statement: str, raw: Any) -> str | None:
+        """What puts back a setting that only the end of the real transaction would put back."""
+        return None
+
+    def vet(self, statement: str) -> None:
+        """Refuse a statement that would end the transaction around the test."""
+
+    def read_only_error(self) -> BaseException | None:
+        """The driver's refusal to write in a read-only transaction, where the database itself cannot give it."""
+        return None
+
+
+class _SQLite(Database):
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._is_per_thread = isinstance(engine.pool, SingletonThreadPool)
+
+    def open(self, raw: Any) -> None:
+        # Python's driver begins only before a write: until then RELEASE would commit.
+        if not raw.in_transaction:
+            raw.execute("BEGIN")
+
+    def close(self, raw: Any) -> None:
+        if raw.in_transaction:
+            raw.execute("ROLLBACK")
+
+    def check_thread(self, home: int) -> None:
+        if self._is_per_thread and threading.get_ident() != home:
+            raise errors.IsolationUnavailableError(
+                f"{outside().place} asked for a connection to SQLite in memory in a thread of its own, where it is "
+                "another, empty database. Give the test a SQLite file, or an engine with 'poolclass=StaticPool' and "
+                "'connect_args={\"check_same_thread\": False}'."
+            )
+
+    def check_deferred(self, raw: Any) -> None:
+        deferred = "SELECT 1 FROM sqlite_master WHERE sql LIKE '%DEFERRED%' LIMIT 1"
+        if raw.execute("PRAGMA foreign_keys").fetchone() == (0,):
+            return
+        if raw.execute(deferred).fetchone() and raw.execute("PRAGMA foreign_key_check").fetchone():
+            dbapi: Any = self.engine.dialect.loaded_dbapi
+            raise dbapi.IntegrityError("FOREIGN KEY constraint failed")
+
+
+class _PostgreSQL(Database):
+    _has_deferred: bool | None = None
+
+    def check_deferred(self, raw: Any) -> None:
+        with closing(raw.cursor()) as cursor:
+            if self._has_deferred is None:
+                cursor.execute("SELECT EXISTS (SELECT FROM pg_constraint WHERE condeferrable)")
+                (self._has_deferred,) = cursor.fetchone()
+            if not self._has_deferred:
+                return
+            cursor.execute("SAVEPOINT safesession_check")
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            cursor.execute("ROLLBACK TO SAVEPOINT safesession_check")
+            cursor.execute("RELEASE SAVEPOINT safesession_check")
+
+    def abort(self, raw: Any) -> None:
+        with closing(raw.cursor()) as cursor:
+            try:
+                cursor.execute("SELECT 1 / 0")
+            except self.engine.dialect.loaded_dbapi.Error:
+                return
+
+    def set_transaction(self, statement: str) -> str | None:
+        return "SET TRANSACTION READ ONLY" if "READ ONLY" in statement.upper() else None
+
+    def setting(self, statement: str, raw: Any) -> str | None:
+        found = _SETTING.match(statement.lstrip())
+        if found is None:
+            return None
+        name = found.group(1).strip('"')
+        with closing(raw.cursor()) as cursor:
+            cursor.execute(f"SELECT quote_literal(coalesce(current_setting('{name}', true), ''))")
+            (value,) = cursor.fetchone()
+        return f"SELECT set_config('{name}', {value}, true)"
+
+    def vet(self, statement: str) -> None:
+        self._has_deferred = None if _IMPLICIT_COMMIT.match(statement) else self._has_deferred
+
+
+class _MariaDB(Database):
+    def vet(self, statement: str) -> None:
+        found = _IMPLICIT_COMMIT.match(statement)
+        if found is not None:
+            raise errors.IsolationUnavailableError(
+                f"{outside().place} sent '{found.group(1).upper()}', at which MariaDB and MySQL commit: the test could "
+                "not be rolled back any more. Make tables in a fixture with 'scope=\"session\"', or give the test real "
+                "transactions with '@pytest.mark.safesession(isolation=\"commit\")'."
+            )
+
+    def read_only_error(self) -> BaseException | None:
+        error: BaseException = self.engine.dialect.loaded_dbapi.OperationalError(1792, _READ_ONLY)
+        return error
+
+
+_DATABASES: dict[str, Callable[[Engine], Database]] = {
+    "sqlite": _SQLite,
+    "postgresql": _PostgreSQL,
+    "mariadb": _MariaDB,
+    "mysql": _MariaDB,
+}
+
+
+def database_of(engine: Engine) -> Database:
+    """What the database of *engine* needs.
+
+    Raises:
+        IsolationUnavailableError: If it is none of the four.
+    """
+    name = engine.dialect.name
+    if name not in _DATABASES:
+        raise errors.IsolationUnavailableError(
+            f"A test cannot be rolled back on '{name}': only SQLite, PostgreSQL, MariaDB and MySQL are known. Give it "
+            "real transactions with '@pytest.mark.safesession(isolation=\"commit\")'."
+        )
+    return _DATABASES[name](engine)

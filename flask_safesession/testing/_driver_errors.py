@@ -1,0 +1,133 @@
+"""The errors of the drivers, made as the database would make them: by category, with class and code."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Engine
+
+from .._core.driver_codes import sqlite_text
+from .._core.faults.table import CATEGORIES, Category, category
+
+__all__ = ["LOST", "check_error", "driver_error"]
+
+LOST = {"connection_lost", "server_shutdown"}
+"""The categories after which a connection is gone."""
+
+# What a server answers where it does not know the thing, and the classes that have no code of their own.
+_STAND_INS: dict[str, dict[str, str | int]] = {
+    "sqlite": {"deadlock": "SQLITE_BUSY", "statement_timeout": "SQLITE_INTERRUPT"},
+    "mariadb": {"connection_lost": 2013, "connection_refused": 2003},
+    "postgresql": {"check": "23514", "programming": "42601", "data": "22003"},
+}
+# libpq gives no code for a connection that broke or could not be made.
+_WITHOUT_CODE = {
+    ("postgresql", "connection_lost"): "server closed the connection unexpectedly",
+    ("postgresql", "connection_refused"): "connection to server failed: Connection refused",
+    ("postgresql", "too_many_connections"): "FATAL:  sorry, too many clients already",
+    ("sqlite", "connection_lost"): "Cannot operate on a closed database.",
+}
+_CLASSES = {
+    "unique": "IntegrityError",
+    "foreign_key": "IntegrityError",
+    "check": "IntegrityError",
+    "not_null": "IntegrityError",
+    "data": "DataError",
+    "programming": "ProgrammingError",
+    "corrupt": "DatabaseError",
+}
+
+
+def check_error(engine: Engine, name: str) -> None:
+    """Refuse what is no category, or none that the database of *engine* can answer with.
+
+    Raises:
+        ValueError: With the names that there are.
+    """
+    known = _names(engine)
+    if name in known:
+        return
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"Did you mean '{close[0]}'?" if close else f"Give one of {', '.join(known)}."
+    raise ValueError(f"'error={name!r}' is nothing that '{_database(engine)}' answers with. {hint}")
+
+
+def driver_error(engine: Engine, name: str) -> BaseException:
+    """An error of the category *name*, as the driver of *engine* would raise it.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    check_error(engine, name)
+    row = category(name)
+    text = _WITHOUT_CODE.get((_database(engine), name))
+    if text is not None:
+        return _plain(engine, name)(text)
+    if row.sqlalchemy and not _code(engine, row):
+        return row.sqlalchemy[0](row.meaning)
+    return _MAKERS[_database(engine)](engine, row, _code(engine, row))
+
+
+def _names(engine: Engine) -> list[str]:
+    return [
+        each.name
+        for each in CATEGORIES
+        if each.name != "commit_unknown"
+        and (
+            _code(engine, each)
+            or (_database(engine), each.name) in _WITHOUT_CODE
+            or (each.sqlalchemy and each.name in ("pool_timeout", "stale_data"))
+        )
+    ]
+
+
+def _database(engine: Engine) -> str:
+    return "mariadb" if engine.dialect.name == "mysql" else engine.dialect.name
+
+
+def _code(engine: Engine, row: Category) -> str | int | None:
+    """The code that stands for the whole category."""
+    database = _database(engine)
+    stand_in = _STAND_INS.get(database, {}).get(row.name)
+    codes: tuple[str | int, ...] = getattr(row, database, ())
+    return stand_in or next(iter(codes), None)
+
+
+def _plain(engine: Engine, name: str) -> Callable[..., BaseException]:
+    dbapi: Any = engine.dialect.loaded_dbapi
+    if _database(engine) == "sqlite" and name == "connection_lost":
+        return dbapi.ProgrammingError  # type: ignore[no-any-return]
+    found: Callable[..., BaseException] = getattr(dbapi, _CLASSES.get(name, "OperationalError"))
+    return found
+
+
+def _postgresql(engine: Engine, row: Category, code: Any) -> BaseException:
+    state = code.ljust(5, "0")
+    driver: Any = importlib.import_module(f"{engine.dialect.loaded_dbapi.__name__}.errors")
+    error: Any = driver.lookup(state)(row.meaning)
+    if error.args and getattr(error, "sqlstate", None) != state:
+        # psycopg2 lets the code be set in this way alone.
+        error.__setstate__({"pgcode": state, "pgerror": row.meaning})
+    return error  # type: ignore[no-any-return]
+
+
+def _mariadb(engine: Engine, row: Category, code: Any) -> BaseException:
+    return _plain(engine, row.name)(code, row.meaning)
+
+
+def _sqlite(engine: Engine, row: Category, code: Any) -> BaseException:
+    error: Any = _plain(engine, row.name)(sqlite_text(code))
+    error.sqlite_errorname = code
+    error.sqlite_errorcode = getattr(sqlite3, code, 1)
+    return error  # type: ignore[no-any-return]
+
+
+_MAKERS: dict[str, Callable[[Engine, Category, Any], BaseException]] = {
+    "postgresql": _postgresql,
+    "mariadb": _mariadb,
+    "sqlite": _sqlite,
+}

@@ -1,0 +1,174 @@
+"""Real commits, and the tables that a test has written to emptied after it."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy.exc import DBAPIError
+from typing_extensions import Self
+
+from ._isolation import engines_of
+from ._statements import kind_of
+from ._taps import tap
+
+__all__ = ["CommitIsolation", "tables_written"]
+
+_NAME = r"(?:\"[^\"]+\"|`[^`]+`|\w+)"
+_WRITES = re.compile(
+    r"(?:^|[();]|\bas)\s*(?:insert(?:\s+or\s+\w+|\s+ignore)?\s+into|replace\s+into|merge\s+into|copy|update(?:\s+only)?"
+    r"|delete\s+from(?:\s+only)?|truncate(?:\s+table)?)"
+    rf"\s+({_NAME}(?:\.{_NAME})?)",
+    re.IGNORECASE,
+)
+_DEFINITIONS = re.compile(
+    r"\s*(create|alter|drop|comment|grant|revoke|analyze|vacuum)\b", re.IGNORECASE
+)
+_KEPT = {"alembic_version"}
+_LOCK_SECONDS = 5
+
+
+@functools.lru_cache(maxsize=1024)
+def tables_written(statement: str) -> frozenset[str] | None:
+    """The tables that *statement* writes to, as it names them; None if that cannot be told."""
+    if kind_of(statement) != "write" or _DEFINITIONS.match(statement):
+        return frozenset()
+    return frozenset(_WRITES.findall(statement)) or None
+
+
+class CommitIsolation:
+    """Lets *app* commit for real inside the ``with`` block, and empties what was written to at its end.
+
+    The tables are known by the statements that SQLAlchemy sends in this process. After one that does not tell
+    them, such as ``CALL``, all tables are emptied.
+
+    Args:
+        app: The app.
+        reset_sequences: Let the numbers of new rows begin after the highest that is there.
+
+    Raises:
+        NoAppError: On entering, if the app has no ``SafeSession``.
+
+    .. versionadded:: 0.1
+    """
+
+    def __init__(self, app: Flask, *, reset_sequences: bool = False) -> None:
+        self._app = app
+        self._resets = reset_sequences
+        self._undo = ExitStack()
+
+    def __enter__(self) -> Self:
+        for engine in engines_of(self._app):
+            if self._resets:
+                _reset_sequences(engine)
+            self._undo.callback(_Written(engine).empty)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+
+class _Written:
+    """The tables of one engine that were written to, in the order of the first write."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._tables: dict[str, None] = {}
+        self._is_known = True
+        tap(engine).look(self._note)
+
+    def _note(self, _: Any, statement: str, __: object) -> None:
+        tables = tables_written(statement)
+        if tables is None:
+            self._is_known = False
+        else:
+            self._tables.update(dict.fromkeys(tables))
+
+    def empty(self) -> None:
+        """Empty them; rows that refer to others are deleted first."""
+        tap(self._engine).look_away(self._note)
+        if self._is_known:
+            try:
+                self._delete(reversed(self._tables))
+                return
+            except DBAPIError:
+                pass  # a name that is no table, or rows of other tables that refer to these
+        self._delete(_all_tables(self._engine))
+
+    def _delete(self, tables: Iterable[str]) -> None:
+        statements = [f"DELETE FROM {each}" for each in tables]  # noqa: S608 - as the app's own statements name them
+        if not statements:
+            return
+        before, after = _AROUND[self._engine.dialect.name]
+        with self._engine.connect() as connection:
+            for statement in [*before, *statements, *after]:
+                connection.exec_driver_sql(statement)
+            connection.commit()
+
+
+# Without an end to the waiting, a connection that the test has left open would stop the run.
+_MARIADB = (
+    [f"SET SESSION innodb_lock_wait_timeout = {_LOCK_SECONDS}, foreign_key_checks = 0"],
+    ["SET SESSION innodb_lock_wait_timeout = DEFAULT, foreign_key_checks = DEFAULT"],
+)
+_AROUND: dict[str, tuple[list[str], list[str]]] = {
+    "postgresql": ([f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"], []),
+    "mariadb": _MARIADB,
+    "mysql": _MARIADB,
+    "sqlite": (["PRAGMA defer_foreign_keys = ON"], []),
+}
+
+
+def _all_tables(engine: Engine) -> list[str]:
+    """All tables, those that refer to others first."""
+    quote = engine.dialect.identifier_preparer.quote
+    found = [name for name, _ in inspect(engine).get_sorted_table_and_fkc_names() if name]
+    return [quote(name) for name in reversed(found) if name not in _KEPT]
+
+
+def _reset_sequences(engine: Engine) -> None:
+    with engine.begin() as connection:
+        _RESETS[engine.dialect.name](connection)
+
+
+def _reset_sqlite(connection: Connection) -> None:
+    known = connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")
+    if known.first():
+        connection.exec_driver_sql("DELETE FROM sqlite_sequence")
+
+
+def _reset_postgresql(connection: Connection) -> None:
+    owned = connection.exec_driver_sql(
+        "SELECT s.oid::regclass::text, t.oid::regclass::text, quote_ident(a.attname) FROM pg_class s"
+        " JOIN pg_depend d ON d.objid = s.oid AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0"
+        " JOIN pg_class t ON t.oid = d.refobjid"
+        " JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid"
+        " WHERE s.relkind = 'S' AND pg_table_is_visible(t.oid)"
+    )
+    for sequence, table, column in owned.all():
+        connection.exec_driver_sql(
+            f"SELECT setval('{sequence}', (SELECT coalesce(max({column}), 0) + 1 FROM {table}), false)"  # noqa: S608 - quoted by the server
+        )
+
+
+def _reset_mariadb(connection: Connection) -> None:
+    counted = connection.exec_driver_sql(
+        "SELECT table_name FROM information_schema.tables"
+        " WHERE table_schema = database() AND auto_increment IS NOT NULL"
+    )
+    for (table,) in counted.all():
+        # The server takes the highest number that is there into account.
+        connection.exec_driver_sql(f"ALTER TABLE `{table}` AUTO_INCREMENT = 1")
+
+
+_RESETS: dict[str, Callable[[Connection], None]] = {
+    "sqlite": _reset_sqlite,
+    "postgresql": _reset_postgresql,
+    "mariadb": _reset_mariadb,
+    "mysql": _reset_mariadb,
+}

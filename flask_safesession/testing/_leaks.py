@@ -1,0 +1,134 @@
+"""What a test leaves behind: scopes, connections, contexts and jobs, each with the line that it comes from."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from flask import Flask, appcontext_pushed
+from flask.globals import app_ctx
+from sqlalchemy import Pool, event
+from typing_extensions import Self
+
+from .._core.places import Place, outside
+from .._core.scope import Scope
+from .._jobs.job import PooledJob
+from .._jobs.threads import AppContextThread
+from .._unit import existing_unit
+from ._isolation import engines_of
+
+__all__ = ["LeakWatch"]
+
+_GRACE = 1.0  # seconds in which a job that is about to end may do so
+_FRAMEWORK = ("flask.", "flask", "werkzeug.", "contextlib", "blinker.", "flask_safesession.")
+_WAITING = ("threading", "concurrent.", "queue", "selectors", "socket", "sqlalchemy.")
+_JOBS = (PooledJob.__call__.__code__, AppContextThread.run.__code__)  # what a worker of ours runs
+
+
+class LeakWatch:
+    """Sees what is taken inside the ``with`` block and not given back.
+
+    Args:
+        app: The app whose connections count.
+
+    .. versionadded:: 0.1
+    """
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._taken: dict[object, tuple[Pool, Place]] = {}
+        self._pushed: dict[int, Place] = {}
+
+    def __enter__(self) -> Self:
+        self._context = _current()
+        self._scope = _scope()
+        event.listen(Pool, "checkout", self._checked_out)
+        event.listen(Pool, "checkin", self._checked_in)
+        event.listen(Pool, "detach", self._checked_in)
+        appcontext_pushed.connect(self._context_pushed, self._app)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        appcontext_pushed.disconnect(self._context_pushed, self._app)
+        event.remove(Pool, "detach", self._checked_in)
+        event.remove(Pool, "checkin", self._checked_in)
+        event.remove(Pool, "checkout", self._checked_out)
+
+    def report(self) -> list[str]:
+        """What is left, a sentence for each."""
+        jobs = _running_jobs()
+        return [*self.scopes(), *self._contexts(), *self._connections(), *jobs]
+
+    def scopes(self) -> Iterator[str]:
+        """The scope that is open in the context on top, as a sentence."""
+        scope = _scope()
+        if scope is not None and scope is not self._scope:
+            yield f"the scope '{scope.name}' ({scope.place.where}) is still open"
+
+    def _contexts(self) -> Iterator[str]:
+        context = _current()
+        if context is not None and context is not self._context:
+            place = self._pushed.get(id(context))
+            source = "" if place is None else f", by {place}"
+            yield f"an application context is still pushed{source}"
+
+    def _connections(self) -> Iterator[str]:
+        if not self._taken:
+            return
+        pools = [each.pool for each in engines_of(self._app)]
+        for pool, place in self._taken.values():
+            if any(pool is each for each in pools):
+                yield f"a connection is still out of its pool, taken by {place}"
+
+    def _checked_out(self, _: object, record: object, connection: Any) -> None:
+        self._taken[record] = (connection._pool, outside().place)  # noqa: SLF001 - nothing else tells
+
+    def _checked_in(self, _: object, record: object) -> None:
+        self._taken.pop(record, None)
+
+    def _context_pushed(self, *_: object, **__: object) -> None:
+        self._pushed[id(_current())] = _caller()
+
+
+def _current() -> object:
+    """The application context that is on top, if any."""
+    return app_ctx._get_current_object() if app_ctx else None  # type: ignore[attr-defined]
+
+
+def _scope() -> Scope | None:
+    unit = existing_unit()
+    return None if unit is None else unit.scope
+
+
+def _caller() -> Place:
+    """The innermost line outside the frameworks."""
+    frame: FrameType = sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(_FRAMEWORK):
+        frame = frame.f_back
+    return Place(frame.f_code, frame.f_lasti)
+
+
+def _running_jobs() -> list[str]:
+    """The jobs that go on, after a moment for those that are about to end."""
+    end = time.monotonic() + _GRACE
+    while (found := list(_find_jobs())) and time.monotonic() < end:
+        threading.Event().wait(0.01)
+    return found
+
+
+def _find_jobs() -> Iterator[str]:
+    names = {each.ident: each.name for each in threading.enumerate()}
+    for ident, top in sys._current_frames().items():  # noqa: SLF001 - Python's own
+        frame: FrameType | None = top
+        inner = top
+        while frame is not None and frame.f_code not in _JOBS:
+            if not str(frame.f_globals.get("__name__")).startswith(_FRAMEWORK + _WAITING):
+                inner = frame
+            frame = frame.f_back
+        if frame is not None:
+            place = Place(inner.f_code, inner.f_lasti)
+            yield f"a job still runs in the thread '{names.get(ident, ident)}', in {place}"

@@ -1,0 +1,1 @@
+"""Jobs of coroutines: phases, tries, contexts of their own."""

@@ -1,0 +1,1 @@
+"""Integrations against real brokers, with real workers in processes of their own."""

@@ -1,0 +1,1 @@
+"""Tests of the example app, on real databases."""

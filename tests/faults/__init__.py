@@ -1,0 +1,1 @@
+"""What provokes each category of fault on each database through each driver."""

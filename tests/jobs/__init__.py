@@ -1,0 +1,1 @@
+"""Jobs: what runs outside of the request that asked for it."""

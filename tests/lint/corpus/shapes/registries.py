@@ -1,0 +1,28 @@
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.orm import Session, sessionmaker
+
+app = Flask(__name__)
+db = SQLAlchemy(app)
+SessionLocal = sessionmaker()
+
+
+class Item(db.Model):
+    id = db.Column(db.Integer, primary_key=True)
+
+
+from sqlalchemy.orm import scoped_session
+
+registry = scoped_session(SessionLocal)
+current = registry()  # TXN302
+
+class Store:
+    def __init__(self):
+        self.registry = scoped_session(SessionLocal)
+
+    def put(self, item):
+        self.registry.add(item)
+        self.registry.commit()
+
+def place():
+    current.add(Item())

@@ -1,0 +1,9 @@
+from sqlalchemy import create_engine
+from sqlalchemy.orm import sessionmaker
+
+
+def connect():
+    return sessionmaker(create_engine("sqlite://"))()
+
+
+session = connect()  # TXN302

@@ -1,0 +1,7 @@
+from app.extensions import db
+from app.tasks import crawl
+
+
+def start(request: dict):
+    db.session.commit()
+    crawl.delay(request)

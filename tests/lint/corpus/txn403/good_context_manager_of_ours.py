@@ -1,0 +1,13 @@
+from flask_safesession import AppContextManager
+
+from app.extensions import db
+from app.models import Visit
+
+
+def store(path):
+    db.session.add(Visit(path=path))
+    db.session.commit()
+
+
+def visit(path):
+    AppContextManager().thread(target=store, args=(path,)).start()

@@ -1,0 +1,13 @@
+from flask_apscheduler import APScheduler
+
+from app.extensions import db
+from app.models import Token
+
+scheduler = APScheduler()
+
+
+@scheduler.task("interval", hours=1)
+def purge():
+    with scheduler.app.app_context():
+        db.session.query(Token).filter(Token.expired).delete()
+        db.session.commit()

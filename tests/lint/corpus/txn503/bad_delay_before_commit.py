@@ -1,0 +1,11 @@
+from app.extensions import db
+from app.models import Order
+from app.tasks import send_invoice
+
+
+def place(data):
+    order = Order(data=data)
+    db.session.add(order)
+    db.session.flush()
+    send_invoice.delay(order.id)  # TXN503
+    db.session.commit()

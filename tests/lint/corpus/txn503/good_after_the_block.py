@@ -1,0 +1,12 @@
+from app.database import SessionLocal
+from app.models import Order
+from app.tasks import send_invoice
+
+
+def place(data):
+    with SessionLocal.begin() as session:
+        order = Order(data=data)
+        session.add(order)
+        session.flush()
+        order_id = order.id
+    send_invoice.delay(order_id)

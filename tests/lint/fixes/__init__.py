@@ -1,0 +1,1 @@
+"""The codemods: what they write, and what becomes of it when it runs."""

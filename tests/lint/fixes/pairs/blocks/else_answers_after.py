@@ -1,0 +1,14 @@
+from flask_safesession import session_manager
+
+from store.models import Item, check
+
+
+def work(name):
+    try:
+        with session_manager() as db:
+            check(name)
+            db.add(Item(name=name))
+    except ValueError:
+        return "refused"
+    else:
+        return "stored"

@@ -1,0 +1,9 @@
+from flask_safesession import session_manager
+
+from store.models import Item, check
+
+
+def work(name):
+    with session_manager() as db:
+        db.add(Item(name=name))
+        check(name)

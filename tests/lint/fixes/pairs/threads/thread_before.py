@@ -1,0 +1,26 @@
+import threading
+
+from flask import Blueprint
+
+from store.shop import Item, check, db
+
+bp = Blueprint("items", __name__)
+
+
+def store(name, number=1):
+    check(name)
+    db.session.add(Item(name=f"{name} {number}"))
+    db.session.commit()
+
+
+@bp.post("/<name>")
+def add(name):
+    thread = threading.Thread(
+        args=(name,),
+        target=store,  # in the background
+        kwargs={"number": 2},
+        daemon=True,
+    )
+    thread.start()
+    thread.join()
+    return "", 202

@@ -1,0 +1,20 @@
+from flask import Blueprint, jsonify
+from flask_safesession import transactional
+from sqlalchemy.exc import IntegrityError
+
+from store.shop import Item, check, db
+
+bp = Blueprint("items", __name__)
+
+
+@bp.route("/<name>", methods=["POST"])
+@transactional
+def add(name):
+    check(name)
+    item = Item(name=name)
+    try:
+        db.session.add(item)
+        db.session.flush()
+    except IntegrityError:
+        return "exists", 409
+    return jsonify(id=item.id, name=item.name), 201

@@ -1,0 +1,96 @@
+"""The imports of a rewritten file are added where they belong, and unused ones are gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from .rewritten import run
+
+FUNCTION = """
+
+def add(item):
+    db = SessionLocal()
+    try:
+        db.add(item)
+        db.commit()
+    finally:
+        db.close()
+"""
+CASES = {
+    "nothing else": (
+        "from store.database import SessionLocal\n",
+        "from flask_safesession import session_manager\n",
+    ),
+    "docstring and future": (
+        '"""Items."""\n\nfrom __future__ import annotations\n\nfrom store.database import SessionLocal\n',
+        '"""Items."""\n\nfrom __future__ import annotations\n\nfrom flask_safesession import session_manager\n',
+    ),
+    "groups": (
+        "import os\n\nimport click\nfrom sqlalchemy import text\n\nfrom store.database import SessionLocal, engine\n",
+        (
+            "import os\n\nimport click\nfrom flask_safesession import session_manager\nfrom sqlalchemy import text\n\n"
+            "from store.database import engine\n"
+        ),
+    ),
+    "after all others": (
+        "import click\n\nfrom store.database import SessionLocal\n",
+        "import click\nfrom flask_safesession import session_manager\n",
+    ),
+    "before all others": (
+        "import os\n\nimport sqlalchemy\n\nfrom .store.database import SessionLocal\n",
+        "import os\n\nfrom flask_safesession import session_manager\nimport sqlalchemy\n",
+    ),
+    "already there": (
+        "from flask_safesession import session_manager\n\nfrom store.database import SessionLocal\n",
+        "from flask_safesession import session_manager\n",
+    ),
+    "another name is there": (
+        "from flask_safesession import on_commit, transactional\n\nfrom store.database import SessionLocal\n",
+        "from flask_safesession import on_commit, session_manager, transactional\n",
+    ),
+    "one other name is there": (
+        "from flask_safesession import transactional\n\nfrom store.database import SessionLocal\n",
+        "from flask_safesession import session_manager, transactional\n",
+    ),
+    "in parentheses": (
+        "from store.database import (\n    engine,\n    SessionLocal,\n)\n",
+        "from flask_safesession import session_manager\n\nfrom store.database import (\n    engine,\n)\n",
+    ),
+    "with a comment": (
+        "from store.database import SessionLocal  # noqa: F401 - for the shell\n",
+        (
+            "from flask_safesession import session_manager\n\n"
+            "from store.database import SessionLocal  # noqa: F401 - for the shell\n"
+        ),
+    ),
+    "below a comment": (
+        "import os\n\n# Ours.\nfrom store.database import SessionLocal\nfrom store.models import Item\n",
+        "import os\n\nfrom flask_safesession import session_manager\n\n# Ours.\nfrom store.models import Item\n",
+    ),
+    "relative ones": (
+        "from .database import engine\nfrom store.database import SessionLocal\n",
+        "from flask_safesession import session_manager\n\nfrom .database import engine\n",
+    ),
+    "a star": (
+        "from store.models import *\nfrom store.database import SessionLocal\n",
+        "from flask_safesession import session_manager\n\nfrom store.models import *\n",
+    ),
+    "code first": (
+        "import os\nprint(os.name)\nfrom store.database import SessionLocal\n",
+        "import os\n\nfrom flask_safesession import session_manager\n\nprint(os.name)\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), CASES.values(), ids=list(CASES))
+def test_the_imports_are_in_order(before: str, after: str) -> None:
+    """As an author would have written them."""
+    new = run({"work.py": before + FUNCTION}).contents["work.py"].decode()
+    assert new.partition("\n\n\ndef")[0] == after.rstrip("\n")
+
+
+def test_what_another_file_imports_from_here_stays() -> None:
+    """It is used, although not here."""
+    before = "from store.database import SessionLocal\n" + FUNCTION
+    files = {"work.py": before, "other.py": "from work import SessionLocal, add\n"}
+    assert b"import SessionLocal" in run(files).contents["work.py"]

@@ -1,0 +1,27 @@
+"""TXN502: HTTP, sleep, subprocess, mail or cloud calls between the first statement and the commit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask_safesession.lint.options import Options
+
+from .kit import check_text, corpus_test, rules_of
+
+test_case = corpus_test("TXN502")
+
+
+def test_a_configured_call_is_slow(tmp_path: Path) -> None:
+    """A name of ``slow_calls`` waits."""
+    text = """
+        from app.extensions import db
+        from app.printer import printer
+
+        def work(order_id):
+            order = db.session.get(object, order_id)
+            printer.print_label(order)
+            db.session.commit()
+    """
+    assert check_text(tmp_path, text) == []
+    options = Options(slow_calls=("printer.print_*",), tests=True)
+    assert rules_of(check_text(tmp_path, text, options)) == ["TXN502"]

@@ -1,0 +1,1 @@
+"""The tests of ``flask_safesession.testing`` and of the pytest plugin."""

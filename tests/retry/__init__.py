@@ -1,0 +1,1 @@
+"""Retry: the whole transaction once more."""
