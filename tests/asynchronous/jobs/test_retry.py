@@ -105,6 +105,21 @@ async def test_a_block_is_tried_until_it_commits(kit: AsyncKit) -> None:
     assert kit.names() == ["try 3"]
 
 
+async def test_a_failing_commit_is_tried_again(make_kit: MakeKit) -> None:
+    """SQLite's COMMIT waits for readers; the one of the first try has gone when the second one comes."""
+    kit, tries = make_kit("aiosqlite", engine_options={"connect_args": {"timeout": 0}}), []
+    assert kit.database.observer is not None
+    reader = kit.database.observer.raw_connection()
+    reader.cursor().execute("BEGIN").execute("SELECT * FROM item").fetchall()
+    with kit.app.app_context():
+        async for attempt in attempts(QUICK):
+            async with attempt as session:
+                tries.append(session)
+                session.add(kit.Item(name="a"))
+                on_rollback(reader.close)
+    assert (len(tries), kit.names()) == (2, ["a"])
+
+
 async def test_the_last_error_leaves_the_block(kit: AsyncKit) -> None:
     """It is the error of the last try itself, with a note of every try."""
     caught = []
