@@ -79,9 +79,12 @@ CASES: list[tuple[str, Spoil, type[Exception]]] = [
     ("postgresql-psycopg", _late_key, IntegrityError),
     ("postgresql-psycopg2", _late_key, IntegrityError),
     ("mariadb-pymysql", _late_key, IntegrityError),
+    ("mariadb-mysqlclient", _late_key, IntegrityError),
     ("sqlite-file", _listener, ListenerError),
     ("postgresql-psycopg", _listener, ListenerError),
+    ("postgresql-psycopg2", _listener, ListenerError),
     ("mariadb-pymysql", _listener, ListenerError),
+    ("mariadb-mysqlclient", _listener, ListenerError),
 ]
 each_case = pytest.mark.parametrize(
     ("database_name", "spoil", "error"),
