@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .cases import context, flat, inner, jobs, outer, owner, phases, testing, views
+from .cases import connections, context, flat, inner, jobs, outer, owner, phases, testing, views
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,8 @@ CASES = (
     Case("savepoint", inner.savepoint, 300),
     Case("neighbours", outer.neighbours, 4000),
     Case("context", context.untouched_context, 400),
+    Case("checkout", connections.checkout, 400),
+    Case("commit", connections.commit, 4000),
     Case("phases", phases.throughput, 1500),
     Case("flat", flat.flat_cost, flat.SCOPES),
     Case("job", jobs.submit_to_result, 400),
