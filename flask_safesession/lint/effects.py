@@ -60,6 +60,7 @@ _BY_QUERY = {
     **dict.fromkeys(QUERY_ENDS, Effect.READ),
     **dict.fromkeys(QUERY_WRITES, Effect.READ | Effect.WRITE),
 }
+_SAVEPOINTS = frozenset({"nested", "subtransactions"})
 _STATEMENTS = frozenset({"insert", "update", "delete"})
 ROUNDS = 3
 
@@ -170,6 +171,8 @@ class Effects:
     @staticmethod
     def _refined(name: str, call: Call) -> Effect:
         effect = _BY_METHOD[name]
+        if name == "begin" and any(key in _SAVEPOINTS for key, _ in call.keywords):
+            return Effect.NESTED
         if (
             name in {"execute", "exec", "scalars", "scalar"}
             and call.args

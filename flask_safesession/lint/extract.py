@@ -8,6 +8,7 @@ from typing import Any
 
 from .facts import (
     Assign,
+    Call,
     ClassFacts,
     Def,
     Expression,
@@ -30,6 +31,9 @@ from .facts import (
 from .terms import Terms
 
 __all__ = ["extract", "module_name"]
+
+_Items = tuple[tuple[Expression, Expression], ...]
+_SUPPRESS = ("suppress", "contextlib.suppress")
 
 
 def module_name(path: str) -> tuple[str, bool]:
@@ -235,7 +239,7 @@ class _Body:
     def with_(self, node: ast.With | ast.AsyncWith) -> Statement:
         read = self.terms.read
         items = tuple((read(each.context_expr), read(each.optional_vars)) for each in node.items)
-        return With(items, self.statements(node.body), node.lineno)
+        return _block(items, self.statements(node.body), node.lineno)
 
     def try_(self, node: ast.Try) -> Statement:
         body = self.statements(node.body)
@@ -265,6 +269,17 @@ class _Body:
             )
             chain = body if wild else (If(test, body, chain, case.pattern.lineno),)
         return chain[0] if len(chain) == 1 else If(subject, chain, (), node.lineno)
+
+
+def _block(items: _Items, body: tuple[Statement, ...], line: int) -> Statement:
+    """Return a ``with`` block; one of ``suppress(…)`` is a ``try`` whose handler does nothing."""
+    for index, (manager, _) in enumerate(items):
+        if isinstance(manager, Call) and manager.func in _SUPPRESS and manager.args:
+            handler = Handler(manager.args, (), manager.at, str(manager.func))
+            rest = items[index + 1 :]
+            inner = Try((_block(rest, body, line),) if rest else body, (handler,), (), (), line)
+            return With(items[:index], (inner,), line) if index else inner
+    return With(items, body, line)
 
 
 def place(node: ast.expr | ast.stmt | ast.excepthandler) -> Place:

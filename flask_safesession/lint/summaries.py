@@ -275,9 +275,16 @@ def catches_database_errors(handler: Handler, scope: Function, effects: Effects)
     """Whether what a failed statement raises ends in *handler*."""
     if not handler.types:
         return True
+    if handler.suppress and not _is_contextlib(handler.suppress, scope, effects):
+        return False
     return any(
         isinstance(each, str) and _is_database_error(each, scope, effects) for each in handler.types
     )
+
+
+def _is_contextlib(name: str, scope: Function, effects: Effects) -> bool:
+    value = effects.evaluator.value(name, scope)
+    return isinstance(value, External) and value.path == "contextlib.suppress"
 
 
 def _is_database_error(dotted: str, scope: Function, effects: Effects) -> bool:
