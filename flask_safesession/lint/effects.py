@@ -8,7 +8,7 @@ from enum import IntFlag
 from fnmatch import fnmatchcase
 
 from .evaluate import Evaluator
-from .facts import Attr, Call, Expression
+from .facts import Attr, Call, Const, Expression
 from .findings import Step
 from .origins import argument_for, as_session
 from .project import Project
@@ -62,6 +62,7 @@ _BY_QUERY = {
 }
 _SAVEPOINTS = frozenset({"nested", "subtransactions"})
 _STATEMENTS = frozenset({"insert", "update", "delete"})
+_SQL_WRITES = frozenset({"insert", "update", "delete", "merge", "replace", "truncate"})
 ROUNDS = 3
 
 
@@ -301,7 +302,16 @@ def text_of(expression: Expression) -> str:
 
 
 def _is_write(argument: Expression) -> bool:
-    return any(last_name(each.func) in _STATEMENTS for each in calls_of(argument))
+    return any(
+        last_name(each.func) in _STATEMENTS or _is_written_sql(each) for each in calls_of(argument)
+    )
+
+
+def _is_written_sql(call: Call) -> bool:
+    """Whether it is ``text("UPDATE …")``."""
+    sql = call.args[0] if last_name(call.func) == "text" and call.args else None
+    words = str(sql.value).split(None, 1) if isinstance(sql, Const) else []
+    return bool(words) and words[0].lower() in _SQL_WRITES
 
 
 def matches(name: str, globs: tuple[str, ...]) -> bool:

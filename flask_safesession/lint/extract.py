@@ -201,8 +201,9 @@ class _Body:
         return Assign((target,), value, self.terms.annotation(node.annotation), node.lineno)
 
     def augmented(self, node: ast.AugAssign) -> Statement | None:
-        value = self.terms.read(node.value)
-        return Assign((), value, None, node.lineno) if value is not None else None
+        target, value = self.terms.read(node.target), self.terms.read(node.value)
+        targets = (target,) if isinstance(node.target, ast.Attribute) else ()
+        return Assign(targets, value, None, node.lineno) if targets or value is not None else None
 
     def delete(self, node: ast.Delete) -> None:
         """Nothing that a rule looks at."""

@@ -218,6 +218,7 @@ ROUTE_METHODS = frozenset(
         "view",
     }
 )
+CHANGING_METHODS = frozenset({"post", "put", "patch", "delete"})
 VIEW_METHODS = frozenset(
     {"get", "post", "put", "patch", "delete", "head", "options", "dispatch_request"}
 )
