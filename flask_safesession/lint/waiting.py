@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["enqueues", "waits"]
 
 _QUIET_POPEN = frozenset({"kill", "terminate", "send_signal", "pid", "returncode"})
+_CONNECTS_TO = frozenset({"smtplib.SMTP", "smtplib.SMTP_SSL"})
 _ACTOR_MARKS = frozenset({"actor", "task", "job"})
 
 
@@ -39,7 +40,7 @@ def waits(call: Call, scope: Function, effects: Effects) -> str:
     if isinstance(value, External):
         if matches(value.path, effects.project.options.slow_calls):
             return text
-        if SLOW_CALLS.match(value.path) and not _no_time(call):
+        if SLOW_CALLS.match(value.path) and not _returns_at_once(value.path, call):
             return text
         return (
             text
@@ -57,8 +58,10 @@ def waits(call: Call, scope: Function, effects: Effects) -> str:
     return ""
 
 
-def _no_time(call: Call) -> bool:
-    """Whether it is ``sleep(0)``, which only lets others run."""
+def _returns_at_once(path: str, call: Call) -> bool:
+    """Whether it is ``sleep(0)``, which only lets others run, or ``SMTP()``, which connects later."""
+    if path in _CONNECTS_TO:
+        return not call.args and all(name != "host" for name, _ in call.keywords)
     return len(call.args) == 1 and isinstance(call.args[0], Const) and call.args[0].value == 0
 
 
