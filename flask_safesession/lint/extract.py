@@ -8,7 +8,6 @@ from typing import Any
 
 from .facts import (
     Assign,
-    Call,
     ClassFacts,
     Def,
     Expression,
@@ -26,14 +25,11 @@ from .facts import (
     Statement,
     Try,
     While,
-    With,
 )
+from .suppressing import block
 from .terms import Terms
 
 __all__ = ["extract", "module_name"]
-
-_Items = tuple[tuple[Expression, Expression], ...]
-_SUPPRESS = ("suppress", "contextlib.suppress")
 
 
 def module_name(path: str) -> tuple[str, bool]:
@@ -203,7 +199,7 @@ class _Body:
     def augmented(self, node: ast.AugAssign) -> Statement | None:
         target, value = self.terms.read(node.target), self.terms.read(node.value)
         targets = (target,) if isinstance(node.target, ast.Attribute) else ()
-        return Assign(targets, value, None, node.lineno) if targets or value is not None else None
+        return Assign(targets, value, None, node.lineno) if targets or value else None
 
     def delete(self, node: ast.Delete) -> None:
         """Nothing that a rule looks at."""
@@ -240,7 +236,7 @@ class _Body:
     def with_(self, node: ast.With | ast.AsyncWith) -> Statement:
         read = self.terms.read
         items = tuple((read(each.context_expr), read(each.optional_vars)) for each in node.items)
-        return _block(items, self.statements(node.body), node.lineno)
+        return block(items, self.statements(node.body), node.lineno)
 
     def try_(self, node: ast.Try) -> Statement:
         body = self.statements(node.body)
@@ -270,17 +266,6 @@ class _Body:
             )
             chain = body if wild else (If(test, body, chain, case.pattern.lineno),)
         return chain[0] if len(chain) == 1 else If(subject, chain, (), node.lineno)
-
-
-def _block(items: _Items, body: tuple[Statement, ...], line: int) -> Statement:
-    """Return a ``with`` block; one of ``suppress(…)`` is a ``try`` whose handler does nothing."""
-    for index, (manager, _) in enumerate(items):
-        if isinstance(manager, Call) and manager.func in _SUPPRESS and manager.args:
-            handler = Handler(manager.args, (), manager.at, str(manager.func))
-            rest = items[index + 1 :]
-            inner = Try((_block(rest, body, line),) if rest else body, (handler,), (), (), line)
-            return With(items[:index], (inner,), line) if index else inner
-    return With(items, body, line)
 
 
 def place(node: ast.expr | ast.stmt | ast.excepthandler) -> Place:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .effects import last_name, matches, text_of
+from .effects import last_name, text_of
 from .facts import Call, Expression, ExpressionStatement
 from .origins import argument_for
 from .surroundings import (
@@ -98,7 +98,7 @@ def handings(analysis: Analysis) -> Iterator[Handing]:
     names = _NAMES | {each.name for each in _thread_classes(analysis)}
     for scope, call in analysis.calls():
         name = last_name(call.func)
-        if name in names or (sinks and matches(text_of(call.func), sinks)):
+        if name in names or analysis.effects.is_named(call, scope, sinks):
             found = _handing(call, name, scope, analysis)
             if found is not None:
                 yield found
@@ -162,7 +162,7 @@ def _handing(call: Call, name: str, scope: Function, analysis: Analysis) -> Hand
     value = analysis.evaluator.value(call.func, scope)
     owner = analysis.effects.owner(call.func, scope)
     text = text_of(call.func)
-    if matches(text, analysis.project.options.sinks):
+    if analysis.effects.is_named(call, scope, analysis.project.options.sinks):
         return _made("queue", call, text, None, _all(call), scope, analysis)
     path = value.path if isinstance(value, External) else ""
     if path in THREADS or (path == "" and text in {"threading.Thread", "Thread"} and value is None):

@@ -80,6 +80,7 @@ class Transactions(Flow[State]):
         self.scope = scope
         self.analysis = analysis
         self.effects = analysis.effects
+        self.options = analysis.project.options
         self.waits: dict[int, Inside] = {}
         self.queues: dict[int, Inside] = {}
         self.begins: dict[int, Inside] = {}
@@ -176,7 +177,7 @@ class Transactions(Flow[State]):
         action = self.effects.action(call, self.scope)
         if action.session is not None:
             return "", None
-        if not action.callees:
+        if not action.callees or self.effects.is_named(call, self.scope, self.options.slow_calls):
             return waits(call, self.scope, self.effects), None
         for callee in action.callees:
             step = self.effects.summary(callee).slow
@@ -186,7 +187,7 @@ class Transactions(Flow[State]):
 
     def _queue(self, call: Call) -> tuple[str, Step | None]:
         action = self.effects.action(call, self.scope)
-        if not action.callees:
+        if not action.callees or self.effects.is_named(call, self.scope, self.options.sinks):
             return enqueues(call, self.scope, self.effects), None
         for callee in action.callees:
             summary = self.effects.summary(callee)
