@@ -118,9 +118,32 @@ def test_tests_are_left_alone_unless_asked_for(project: Path) -> None:
     assert "2 changes in 2 files" in _fix("--tests").stderr
 
 
-def test_the_factory_can_be_named() -> None:
+def test_the_factory_can_be_named(project: Path) -> None:
     """Another one is not touched."""
+    reports = BEFORE.replace("database import", "reports import").replace("SessionLocal", "Reports")
+    write_files(project, {"app/reports.py": FACTORY.replace("SessionLocal", "Reports")})
+    write_files(project, {"app/sums.py": reports})
     assert "is none of the factories" in _fix("--factory", "Reports").stderr
+
+
+def test_a_factory_that_there_is_not_is_refused(project: Path) -> None:
+    """Else a slip of the pen would look like nothing to do."""
+    result = _fix("--factory", "SesionLocal", "--write")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "Error: 'SesionLocal' is not a factory that makes a session here. Did you mean 'SessionLocal'?\n"
+    )
+    write_files(project, {"app/items.py": ""})
+    assert "and neither does anything else" in _fix("--factory", "SessionLocal").stderr
+
+
+def test_showing_and_writing_are_two_things(project: Path) -> None:
+    """Nothing is written, and the exit code is 2."""
+    result = _fix("--diff", "--write")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "name one of them" in result.stderr
+    assert (project / "app/items.py").read_text() == BEFORE
+    assert _fix("--diff").exit_code == 1
 
 
 def test_without_libcst_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
