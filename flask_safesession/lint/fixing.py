@@ -15,6 +15,7 @@ from .checker import is_test
 from .commands import OneLineCommand, printable
 from .configuration import Configuration, load
 from .files import collect
+from .findings import one_line
 from .origins import last_name
 from .parsing import decode
 from .refusals import CannotRunError, unknown
@@ -147,7 +148,9 @@ def _write(new: Mapping[str, bytes], old: Mapping[str, bytes], files: Mapping[st
 def _report(outcome: Outcome, root: Path) -> None:
     for each in outcome.left:
         reason = " ".join(each.reason.split())  # a call that it names may go over several lines
-        click.echo(f"{_shown(root, each.path)}:{each.line}: left alone: {reason}", err=True)
+        click.echo(
+            f"{one_line(_shown(root, each.path))}:{each.line}: left alone: {reason}", err=True
+        )
     changes, files = outcome.changes, len(outcome.contents)
     click.echo(
         f"{_count(changes, 'change')} in {_count(files, 'file')}, {len(outcome.left)} left alone.",
@@ -167,8 +170,9 @@ def _shown(root: Path, name: str) -> str:
 
 def _show(new: Mapping[str, bytes], old: Mapping[str, bytes]) -> None:
     for name in sorted(new):
+        shown = one_line(name)
         for line in difflib.unified_diff(
-            _lines(old[name]), _lines(new[name]), f"a/{name}", f"b/{name}", lineterm=""
+            _lines(old[name]), _lines(new[name]), f"a/{shown}", f"b/{shown}", lineterm=""
         ):
             click.echo(printable(line))
 
