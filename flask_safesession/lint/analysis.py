@@ -13,6 +13,7 @@ from .handing import Handing, handings
 from .owners import Owners
 from .project import Project
 from .raising import Raising
+from .scopes import Scopes
 from .summaries import Callers, summarize
 from .symbols import Function
 from .transactions import Transactions, follow
@@ -34,6 +35,7 @@ class Analysis:
         self.callers: Callers = summarize(self.effects)
         self.raising = Raising(self.effects)
         self.owners = Owners(self)
+        self.scopes = Scopes(self)
         self._transactions: dict[str, Transactions | None] = {}
 
     def transactions(self, scope: Function) -> Transactions | None:

@@ -82,7 +82,8 @@ class Baseline:
         Raises:
             CannotRunError: If it cannot be written.
         """
-        lines = [f"{path}::{rule}::{n}\n" for (path, rule), n in sorted(self.counts.items())]
+        counts = sorted(self.counts.items())
+        lines = [f"{_written(path)}::{rule}::{count}\n" for (path, rule), count in counts]
         try:
             write_atomically(file, "".join(lines).encode("utf-8", "surrogateescape"))
         except OSError as error:
@@ -97,4 +98,14 @@ def _entry(file: Path, number: int, line: str) -> tuple[Key, int]:
     found = _LINE.fullmatch(line.strip())
     if found is None:
         raise CannotRunError(f"{file}:{number}: '{line}' is not 'path::rule::count'.")
-    return (found["path"], found["rule"]), int(found["count"])
+    return (_read(found["path"]), found["rule"]), int(found["count"])
+
+
+def _written(path: str) -> str:
+    """Return a path that goes into one line: one with a newline in it is escaped."""
+    plain = "\\" not in path and path.splitlines() == [path]
+    return path if plain else path.encode("unicode_escape").decode()
+
+
+def _read(path: str) -> str:
+    return path if "\\" not in path else path.encode().decode("unicode_escape")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntFlag
-from fnmatch import fnmatchcase
 
 from .evaluate import Evaluator
-from .facts import Attr, Call, Expression
+from .facts import Attr, Call, Const, Expression
 from .findings import Step
+from .naming import bears
 from .origins import argument_for, as_session
 from .project import Project
 from .symbols import Function
@@ -60,7 +60,9 @@ _BY_QUERY = {
     **dict.fromkeys(QUERY_ENDS, Effect.READ),
     **dict.fromkeys(QUERY_WRITES, Effect.READ | Effect.WRITE),
 }
+_SAVEPOINTS = frozenset({"nested", "subtransactions"})
 _STATEMENTS = frozenset({"insert", "update", "delete"})
+_SQL_WRITES = frozenset({"insert", "update", "delete", "merge", "replace", "truncate"})
 ROUNDS = 3
 
 
@@ -147,8 +149,8 @@ class Effects:
                 return Action(self._refined(name, call), session)
             if isinstance(owner, Query | Rows) and name in _BY_QUERY and owner.session is not None:
                 return Action(_BY_QUERY[name], owner.session)
-        if isinstance(call.func, str) and self._is_wrapper(call.func):
-            return Action(Effect.COMMIT, Session("managed", "managed", call.func))
+        if self.is_named(call, scope, self.project.options.wrappers):
+            return Action(Effect.COMMIT, Session("managed", "managed", text_of(call.func)))
         return self._calls(call, scope)
 
     def _calls(self, call: Call, scope: Function) -> Action:
@@ -170,6 +172,8 @@ class Effects:
     @staticmethod
     def _refined(name: str, call: Call) -> Effect:
         effect = _BY_METHOD[name]
+        if name == "begin" and any(key in _SAVEPOINTS for key, _ in call.keywords):
+            return Effect.NESTED
         if (
             name in {"execute", "exec", "scalars", "scalar"}
             and call.args
@@ -178,10 +182,12 @@ class Effects:
             return Effect.READ | Effect.WRITE
         return effect
 
-    def _is_wrapper(self, dotted: str) -> bool:
-        return any(
-            dotted == each or dotted.endswith(f".{each}") for each in self.project.options.wrappers
-        )
+    def is_named(self, called: Expression, scope: Function, names: tuple[str, ...]) -> bool:
+        """Whether a call or a decorator bears one of the names that a project set, here or where it is defined."""
+        if not names:
+            return False
+        func = called.func if isinstance(called, Call) else called
+        return bears(text_of(func), self.evaluator.value(func, scope), names)
 
     def owner(self, func: Expression, scope: Function) -> Value:
         """Return what a method is called on."""
@@ -298,11 +304,13 @@ def text_of(expression: Expression) -> str:
 
 
 def _is_write(argument: Expression) -> bool:
-    return any(last_name(each.func) in _STATEMENTS for each in calls_of(argument))
-
-
-def matches(name: str, globs: tuple[str, ...]) -> bool:
-    """Whether *name* or its last parts match one of the globs that a project set."""
     return any(
-        name == each or fnmatchcase(name, each) or name.endswith(f".{each}") for each in globs
+        last_name(each.func) in _STATEMENTS or _is_written_sql(each) for each in calls_of(argument)
     )
+
+
+def _is_written_sql(call: Call) -> bool:
+    """Whether it is ``text("UPDATE …")``."""
+    sql = call.args[0] if last_name(call.func) == "text" and call.args else None
+    words = str(sql.value).split(None, 1) if isinstance(sql, Const) else []
+    return bool(words) and words[0].lower() in _SQL_WRITES

@@ -22,6 +22,7 @@ from .facts import (
 from .origins import argument_for
 from .symbols import Function
 from .values import ClassValue, Instance
+from .vocabulary import QUERY_ENDS, READS
 from .walk import calls_in, calls_of, expressions_of, flat, statements_in
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ _GROWING = frozenset(
         "aclosing",
     }
 )
+_NO_USES = frozenset({"close", "remove", "aclose", "configure"})
+_LAZY = frozenset({"query", "connection", "stream", "stream_scalars"})
 
 
 def is_context_manager(call: Call, scope: Function) -> bool:
@@ -90,16 +93,20 @@ def is_inline(call: Call, scope: Function, analysis: Analysis) -> bool:
         for expression in expressions_of(statement):
             for each in calls_of(expression):
                 if isinstance(each.func, Attr) and each.func.value is call:
-                    return each.func.name not in {
-                        "close",
-                        "remove",
-                        "aclose",
-                        "configure",
-                    } and not isinstance(statement, Return)
+                    lazy = isinstance(statement, Return) and not _is_read(
+                        each.func.name, expression
+                    )
+                    return not lazy and each.func.name not in _NO_USES
                 arguments = [*each.args, *[value for _, value in each.keywords]]
                 if any(argument is call for argument in arguments):
                     return _only_used(each, call, scope, analysis)
     return False
+
+
+def _is_read(method: str, returned: Expression) -> bool:
+    """Whether the session has done its work when the function returns, rather than leave a query to the caller."""
+    ends = any(last_name(each.func) in QUERY_ENDS for each in calls_of(returned))
+    return ends or method in READS - _LAZY
 
 
 def _only_used(outer: Call, call: Call, scope: Function, analysis: Analysis) -> bool:

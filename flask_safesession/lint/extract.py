@@ -25,8 +25,8 @@ from .facts import (
     Statement,
     Try,
     While,
-    With,
 )
+from .suppressing import block
 from .terms import Terms
 
 __all__ = ["extract", "module_name"]
@@ -197,8 +197,9 @@ class _Body:
         return Assign((target,), value, self.terms.annotation(node.annotation), node.lineno)
 
     def augmented(self, node: ast.AugAssign) -> Statement | None:
-        value = self.terms.read(node.value)
-        return Assign((), value, None, node.lineno) if value is not None else None
+        target, value = self.terms.read(node.target), self.terms.read(node.value)
+        targets = (target,) if isinstance(node.target, ast.Attribute) else ()
+        return Assign(targets, value, None, node.lineno) if targets or value else None
 
     def delete(self, node: ast.Delete) -> None:
         """Nothing that a rule looks at."""
@@ -235,7 +236,7 @@ class _Body:
     def with_(self, node: ast.With | ast.AsyncWith) -> Statement:
         read = self.terms.read
         items = tuple((read(each.context_expr), read(each.optional_vars)) for each in node.items)
-        return With(items, self.statements(node.body), node.lineno)
+        return block(items, self.statements(node.body), node.lineno)
 
     def try_(self, node: ast.Try) -> Statement:
         body = self.statements(node.body)

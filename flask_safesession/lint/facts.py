@@ -178,11 +178,15 @@ class While:
 
 @dataclass(slots=True, eq=False)
 class Handler:
-    """One ``except``; no types at all mean a bare one."""
+    """One ``except``; no types at all mean a bare one.
+
+    ``with suppress(…)`` is one with an empty body, and *suppress* is the name that it is called by.
+    """
 
     types: tuple[Expression, ...]
     body: tuple[Statement, ...]
     at: Place
+    suppress: str = ""
 
 
 @dataclass(slots=True, eq=False)

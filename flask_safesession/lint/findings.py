@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["LEVELS", "Finding", "Level", "Step"]
+__all__ = ["LEVELS", "Finding", "Level", "Step", "one_line"]
 
 Level = Literal["error", "warning", "note"]
 
+_BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 
 
@@ -53,3 +55,8 @@ class Finding:
     call: str
     function: str
     steps: tuple[Step, ...] = ()
+
+
+def one_line(path: str) -> str:
+    """Return the path of a file as a line shows it: a newline in it, and its like, are escaped."""
+    return _BREAKS.sub(lambda found: repr(found[0])[1:-1], path)

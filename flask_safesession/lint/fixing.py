@@ -15,11 +15,14 @@ from .checker import is_test
 from .commands import OneLineCommand, printable
 from .configuration import Configuration, load
 from .files import collect
+from .findings import one_line
+from .origins import last_name
 from .parsing import decode
-from .refusals import CannotRunError
+from .refusals import CannotRunError, unknown
 from .snapshot import relative_name
 
 if TYPE_CHECKING:
+    from .analysis import Analysis
     from .fixes.changes import Outcome
 
 __all__ = ["fix"]
@@ -30,9 +33,8 @@ _PATH = click.Path(exists=True, path_type=Path)
 
 @click.command(cls=OneLineCommand)
 @click.argument("paths", nargs=-1, type=_PATH)
-@click.option(
-    "--diff/--write", "only_show", default=True, help="Show the changes, or make them.  [--diff]"
-)
+@click.option("--diff", is_flag=True, help="Show the changes; this is what happens by default.")
+@click.option("--write", is_flag=True, help="Make the changes.")
 @click.option(
     "--factory", multiple=True, metavar="NAME", help="Rewrite the sessions of this factory only."
 )
@@ -42,7 +44,8 @@ def fix(
     ctx: click.Context,
     /,
     paths: tuple[Path, ...],
-    only_show: bool,
+    diff: bool,
+    write: bool,
     factory: tuple[str, ...],
     tests: bool | None,
 ) -> None:
@@ -56,6 +59,10 @@ def fix(
         raise CannotRunError(
             "'fix' needs LibCST. Install it: pip install \"flask-safesession[lint]\"."
         )
+    if diff and write:
+        raise CannotRunError(
+            "'--diff' shows the changes and '--write' makes them: name one of them."
+        )
     paths = paths or (Path(),)
     configuration = load(paths[0])
     if tests is not None:
@@ -64,7 +71,7 @@ def fix(
     contents = {name: _read(path) for name, path in files.items()}
     outcome = _rewritten(contents, configuration, _wanted(paths, configuration), frozenset(factory))
     _report(outcome, configuration.root)
-    if only_show:
+    if not write:
         _show(outcome.contents, contents)
         ctx.exit(_PENDING if outcome.contents else 0)
     _write(outcome.contents, contents, files)
@@ -80,7 +87,22 @@ def _rewritten(
     from .fixes.files import Reader
     from .fixes.rewriting import rewrite
 
-    return rewrite(dict(contents), codemods(factories), Reader(configuration.options), wanted)
+    reader = Reader(configuration.options)
+    if factories:
+        _refuse_unknown(factories, reader.files(contents).analysis)
+    return rewrite(dict(contents), codemods(factories), reader, wanted)
+
+
+def _refuse_unknown(factories: frozenset[str], analysis: Analysis) -> None:
+    from .fixes.surroundings import makers
+
+    known = {last_name(call.func) for _, call in makers(analysis)}
+    for name in sorted(factories - known):
+        if not known:
+            raise CannotRunError(f"'{name}' makes no session, and neither does anything else here.")
+        raise CannotRunError(
+            unknown(name, known, what="a factory that makes a session here", plural="factories")
+        )
 
 
 # --- files
@@ -126,7 +148,9 @@ def _write(new: Mapping[str, bytes], old: Mapping[str, bytes], files: Mapping[st
 def _report(outcome: Outcome, root: Path) -> None:
     for each in outcome.left:
         reason = " ".join(each.reason.split())  # a call that it names may go over several lines
-        click.echo(f"{_shown(root, each.path)}:{each.line}: left alone: {reason}", err=True)
+        click.echo(
+            f"{one_line(_shown(root, each.path))}:{each.line}: left alone: {reason}", err=True
+        )
     changes, files = outcome.changes, len(outcome.contents)
     click.echo(
         f"{_count(changes, 'change')} in {_count(files, 'file')}, {len(outcome.left)} left alone.",
@@ -146,8 +170,9 @@ def _shown(root: Path, name: str) -> str:
 
 def _show(new: Mapping[str, bytes], old: Mapping[str, bytes]) -> None:
     for name in sorted(new):
+        shown = one_line(name)
         for line in difflib.unified_diff(
-            _lines(old[name]), _lines(new[name]), f"a/{name}", f"b/{name}", lineterm=""
+            _lines(old[name]), _lines(new[name]), f"a/{shown}", f"b/{shown}", lineterm=""
         ):
             click.echo(printable(line))
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .effects import last_name, matches, text_of
+from .effects import last_name, text_of
 from .facts import Call, Expression, ExpressionStatement
+from .origins import argument_for
 from .surroundings import (
     BACKGROUND_NAME,
     EXECUTOR_NAME,
@@ -22,7 +23,7 @@ from .surroundings import (
     THREADS,
     TIMERS,
 )
-from .symbols import Function
+from .symbols import Class, Function
 from .values import (
     ClassValue,
     External,
@@ -34,7 +35,7 @@ from .values import (
     Session,
     Value,
 )
-from .walk import statements_in
+from .walk import flat, statements_in
 
 if TYPE_CHECKING:
     from .analysis import Analysis
@@ -94,9 +95,10 @@ class Handing:
 def handings(analysis: Analysis) -> Iterator[Handing]:
     """Return every such call of the project."""
     sinks = analysis.project.options.sinks
+    names = _NAMES | {each.name for each in _thread_classes(analysis)}
     for scope, call in analysis.calls():
         name = last_name(call.func)
-        if name in _NAMES or (sinks and matches(text_of(call.func), sinks)):
+        if name in names or analysis.effects.is_named(call, scope, sinks):
             found = _handing(call, name, scope, analysis)
             if found is not None:
                 yield found
@@ -104,6 +106,32 @@ def handings(analysis: Analysis) -> Iterator[Handing]:
         yield from _scheduled_functions(function, analysis)
         if function.facts.is_async:
             yield from _forgotten_tasks(function, analysis)
+
+
+def _thread_classes(analysis: Analysis) -> Iterator[Class]:
+    """Return the classes whose objects are threads: what they do is in their ``run()``."""
+    derives = analysis.evaluator.models.derives
+    runners = (each.cls for each in analysis.project.methods_named.get("run", ()))
+    if any(each is not None and derives(each, THREADS) for each in runners):
+        classes = (each for module in analysis.project.modules for each in module.classes.values())
+        yield from (each for each in classes if derives(each, THREADS))
+
+
+def _kept(call: Call, cls: Class, analysis: Analysis) -> tuple[Expression, ...]:
+    """Return the arguments that a constructor stores as they are; the rest stays in the thread that calls it."""
+    init = analysis.project.method(cls, "__init__")
+    if init is None:
+        return ()
+    stored = (
+        each.value
+        for name, bindings in init.bindings.items()
+        if name.startswith(f"{init.receiver}.")
+        for each in bindings
+    )
+    names = {each for value in stored for each in flat(value) if isinstance(each, str)}
+    return tuple(
+        argument_for(call, init, each, bound=True) for each in init.parameters if each in names
+    )
 
 
 def _scheduled_functions(function: Function, analysis: Analysis) -> Iterator[Handing]:
@@ -134,7 +162,7 @@ def _handing(call: Call, name: str, scope: Function, analysis: Analysis) -> Hand
     value = analysis.evaluator.value(call.func, scope)
     owner = analysis.effects.owner(call.func, scope)
     text = text_of(call.func)
-    if matches(text, analysis.project.options.sinks):
+    if analysis.effects.is_named(call, scope, analysis.project.options.sinks):
         return _made("queue", call, text, None, _all(call), scope, analysis)
     path = value.path if isinstance(value, External) else ""
     if path in THREADS or (path == "" and text in {"threading.Thread", "Thread"} and value is None):
@@ -147,6 +175,10 @@ def _handing(call: Call, name: str, scope: Function, analysis: Analysis) -> Hand
             scope,
             analysis,
         )
+    if isinstance(value, ClassValue) and analysis.evaluator.models.derives(value.cls, THREADS):
+        run = analysis.project.method(value.cls, "run")
+        kept = _kept(call, value.cls, analysis)
+        return Handing("thread", scope, call, text, run, call.func, kept)
     if path in TIMERS:
         return _made(
             "timer",

@@ -6,7 +6,7 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .effects import Effect, last_name, matches, text_of
+from .effects import Effect, last_name, text_of
 from .facts import Call, Const, Expression, With
 from .surroundings import (
     COMMAND_DECORATORS,
@@ -152,12 +152,13 @@ class Owners:
         text = text_of(func)
         if isinstance(decorator, Call) and _asks_for_a_transaction(decorator):
             return True
-        if matches(text, self.analysis.project.options.owners):
+        outer = function.outer or function.module.body
+        if self.analysis.effects.is_named(func, outer, self.analysis.project.options.owners):
             return True
         name = text.rpartition(".")[2]
         if name in _PLAIN_DECORATORS:
             return False
-        value = self.analysis.evaluator.value(func, function.outer or function.module.body)
+        value = self.analysis.evaluator.value(func, outer)
         if isinstance(value, FunctionValue):
             return self.ends_something(value.function) or bool(_OWNING_NAME.search(name))
         if isinstance(value, ClassValue):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from .effects import ROUNDS, Action, Effect, Effects, Summary, last_name, matches, text_of
+from .effects import ROUNDS, Action, Effect, Effects, Summary, last_name
 from .facts import Call, Expression, Handler, Statement, Try, With
 from .findings import Step
 from .symbols import Function
@@ -75,7 +75,9 @@ def _decorated(effects: Effects) -> Iterator[tuple[Function, Summary]]:
 def _endings(decorator: Expression, function: Function, effects: Effects) -> Summary | None:
     func = decorator.func if isinstance(decorator, Call) else decorator
     name = last_name(func)
-    value = effects.evaluator.value(func, function.outer or function.module.body)
+    outer = function.outer or function.module.body
+    value = effects.evaluator.value(func, outer)
+    named = effects.is_named(func, outer, effects.project.options.owners)
     if isinstance(value, FunctionValue):
         found = Summary()
         for inner in value.function.everything():
@@ -83,8 +85,9 @@ def _endings(decorator: Expression, function: Function, effects: Effects) -> Sum
             for key, effect in summary.effects.items():
                 if effect & Effect.COMMIT:
                     found.add(summary.sessions[key], effect, exposed=False)
-        return found if found.effects else None
-    if name in _OWNERS or matches(text_of(func), effects.project.options.owners):
+        if found.effects or not named:
+            return found if found.effects else None
+    if name in _OWNERS or named:
         found = Summary()
         found.add(
             Session("managed", "managed", "db.session"),
@@ -135,7 +138,9 @@ def _own(function: Function, effects: Effects, callers: Callers) -> list[tuple[C
             links.append((call, guarded, action))
             for callee in action.callees:
                 callers.setdefault(callee.id, []).append((function, call))
-        if not action.callees and action.session is None:
+        options = effects.project.options
+        told = effects.is_named(call, function, (*options.slow_calls, *options.sinks))
+        if action.session is None and (told or not action.callees):
             _note_waiting(call, function, effects, summary)
     return links
 
@@ -275,9 +280,16 @@ def catches_database_errors(handler: Handler, scope: Function, effects: Effects)
     """Whether what a failed statement raises ends in *handler*."""
     if not handler.types:
         return True
+    if handler.suppress and not _is_contextlib(handler.suppress, scope, effects):
+        return False
     return any(
         isinstance(each, str) and _is_database_error(each, scope, effects) for each in handler.types
     )
+
+
+def _is_contextlib(name: str, scope: Function, effects: Effects) -> bool:
+    value = effects.evaluator.value(name, scope)
+    return isinstance(value, External) and value.path == "contextlib.suppress"
 
 
 def _is_database_error(dotted: str, scope: Function, effects: Effects) -> bool:

@@ -37,7 +37,7 @@ SLOW_CALLS = re.compile(
     r"|urllib\.request\.(?:urlopen|urlretrieve)|urllib3\..*\.request"
     r"|subprocess\.(?:run|call|check_call|check_output|getoutput|getstatusoutput|Popen\.communicate|Popen\.wait)|os\.system"
     r"|asyncio\.create_subprocess_(?:exec|shell)"
-    r"|openai\.[A-Za-z]*\.create|smtplib\.SMTP(?:_SSL)?\.(?:send_message|sendmail|quit|login|connect)"
+    r"|openai\.[A-Za-z]*\.create|smtplib\.SMTP(?:_SSL)?(?:\.(?:send_message|sendmail|quit|login|connect))?"
     r"|flask_mail\.Mail\.send|paramiko\..*\.(?:exec_command|connect)"
     r"|stripe\.[A-Za-z.]+\.(?:create|modify|retrieve|delete|list|confirm|capture|cancel)"
     r"|socket\.create_connection|ftplib\..*)$"
@@ -218,6 +218,7 @@ ROUTE_METHODS = frozenset(
         "view",
     }
 )
+CHANGING_METHODS = frozenset({"post", "put", "patch", "delete"})
 VIEW_METHODS = frozenset(
     {"get", "post", "put", "patch", "delete", "head", "options", "dispatch_request"}
 )

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .effects import Effect, last_name, text_of
-from .facts import Assign, Call, Expression, Statement
+from .effects import Action, Effect, last_name, text_of
+from .facts import Assign, Await, Call, Expression, Statement
 from .findings import Step
 from .flow import Flow, TooManyPaths
 from .symbols import Function
@@ -34,6 +34,7 @@ class _Open:
         changed: The first attribute of an instance that was set.
         waited: The calls that waited since then.
         queued: The calls that handed work to a queue since then.
+        begun: The ``begin()`` that nobody kept the result of.
     """
 
     session: Session
@@ -42,6 +43,7 @@ class _Open:
     changed: Step | None = None
     waited: frozenset[int] = frozenset()
     queued: frozenset[int] = frozenset()
+    begun: Step | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Transactions(Flow[State]):
         self.scope = scope
         self.analysis = analysis
         self.effects = analysis.effects
+        self.options = analysis.project.options
         self.waits: dict[int, Inside] = {}
         self.queues: dict[int, Inside] = {}
         self.begins: dict[int, Inside] = {}
@@ -98,12 +101,24 @@ class Transactions(Flow[State]):
         """Return the state after the calls of *expression*."""
         for call in calls_of(expression):
             state = self._after(call, state)
-        return state
+        return self._begun(expression, state, begun=True)
+
+    def _begun(self, expression: Expression, state: State, *, begun: bool) -> State:
+        """Note a ``begin()`` that stands alone; one whose result is kept may end out of sight."""
+        call = expression.value if isinstance(expression, Await) else expression
+        action = self.effects.action(call, self.scope) if isinstance(call, Call) else Action()
+        session = action.session
+        if not isinstance(call, Call) or session is None or not action.effect & Effect.BEGIN:
+            return state
+        step = Step(self.scope.path, call.at.line, f"'{text_of(call.func)}()' begins")
+        current = replace(state.get(session.key, _Open(session)), begun=step if begun else None)
+        return {**state, session.key: current}
 
     def assign(self, statement: Statement, state: State) -> State:
         """Note the attributes of instances that are set, and the names that jobs get."""
         if not isinstance(statement, Assign):
             return state
+        state = self._begun(statement.value, state, begun=False)
         for target in statement.targets:
             if isinstance(target, str) and "." in target and self._is_row(target):
                 state = self._changed(target, statement.line, state)
@@ -119,13 +134,10 @@ class Transactions(Flow[State]):
         if session is None or session.key not in state:
             return state
         expression = item[0]
-        begins = isinstance(expression, Call) and last_name(expression.func) in {
-            "begin",
-            "begin_nested",
-        }
-        if isinstance(expression, Call) and last_name(expression.func) == "begin_nested":
+        name = last_name(expression.func) if isinstance(expression, Call) else ""
+        if name == "begin_nested":
             return state
-        if (begins or session.origin == "scope") and not failed:
+        if (name == "begin" or session.origin == "scope") and not failed:
             line = expression.at.line if isinstance(expression, Call) else session.line
             ended = Step(self.scope.path, line, "the end of this block commits")
             self._confirm(state[session.key], ended)
@@ -165,19 +177,17 @@ class Transactions(Flow[State]):
         action = self.effects.action(call, self.scope)
         if action.session is not None:
             return "", None
-        if not action.callees:
+        if not action.callees or self.effects.is_named(call, self.scope, self.options.slow_calls):
             return waits(call, self.scope, self.effects), None
         for callee in action.callees:
             step = self.effects.summary(callee).slow
-            if step is not None and not callee.facts.is_generator and not callee.facts.is_async:
-                return text_of(call.func), step
-            if step is not None and callee.facts.is_async:
+            if step is not None and (callee.facts.is_async or not callee.facts.is_generator):
                 return text_of(call.func), step
         return "", None
 
     def _queue(self, call: Call) -> tuple[str, Step | None]:
         action = self.effects.action(call, self.scope)
-        if not action.callees:
+        if not action.callees or self.effects.is_named(call, self.scope, self.options.sinks):
             return enqueues(call, self.scope, self.effects), None
         for callee in action.callees:
             summary = self.effects.summary(callee)
@@ -217,16 +227,13 @@ class Transactions(Flow[State]):
 
     def _apply(self, call: Call, session: Session, effect: Effect, state: State) -> State:
         current = state.get(session.key)
-        if effect & Effect.BEGIN and current is not None and current.sent is not None:
-            self.begins.setdefault(
-                id(call), Inside(call, text_of(call.func), session, current.sent)
-            )
+        opened = (current.sent or current.begun) if current is not None else None
+        if effect & Effect.BEGIN and opened is not None:
+            self.begins.setdefault(id(call), Inside(call, text_of(call.func), session, opened))
         if effect & Effect.ENDS:
             if current is not None and effect & Effect.COMMIT:
-                self._confirm(
-                    current,
-                    Step(self.scope.path, call.at.line, f"'{text_of(call.func)}()' commits"),
-                )
+                ended = Step(self.scope.path, call.at.line, f"'{text_of(call.func)}()' commits")
+                self._confirm(current, ended)
             return {key: each for key, each in state.items() if key != session.key}
         current = current or _Open(session)
         step = Step(
@@ -305,6 +312,7 @@ def _joined(one: _Open, other: _Open) -> _Open:
         one.changed or other.changed,
         one.waited | other.waited,
         one.queued | other.queued,
+        one.begun or other.begun,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .effects import last_name, matches, text_of
+from .effects import last_name, text_of
 from .facts import Call, Const
 from .surroundings import (
     EXECUTORS,
@@ -26,20 +26,19 @@ if TYPE_CHECKING:
 __all__ = ["enqueues", "waits"]
 
 _QUIET_POPEN = frozenset({"kill", "terminate", "send_signal", "pid", "returncode"})
+_CONNECTS_TO = frozenset({"smtplib.SMTP", "smtplib.SMTP_SSL"})
 _ACTOR_MARKS = frozenset({"actor", "task", "job"})
 
 
 def waits(call: Call, scope: Function, effects: Effects) -> str:
     """Return the name of what *call* waits for, empty where it does not wait."""
     text = text_of(call.func)
-    if matches(text, effects.project.options.slow_calls):
+    if effects.is_named(call, scope, effects.project.options.slow_calls):
         return text
     name = last_name(call.func)
     value = effects.evaluator.value(call.func, scope)
     if isinstance(value, External):
-        if matches(value.path, effects.project.options.slow_calls):
-            return text
-        if SLOW_CALLS.match(value.path) and not _no_time(call):
+        if SLOW_CALLS.match(value.path) and not _returns_at_once(value.path, call):
             return text
         return (
             text
@@ -57,8 +56,10 @@ def waits(call: Call, scope: Function, effects: Effects) -> str:
     return ""
 
 
-def _no_time(call: Call) -> bool:
-    """Whether it is ``sleep(0)``, which only lets others run."""
+def _returns_at_once(path: str, call: Call) -> bool:
+    """Whether it is ``sleep(0)``, which only lets others run, or ``SMTP()``, which connects later."""
+    if path in _CONNECTS_TO:
+        return not call.args and all(name != "host" for name, _ in call.keywords)
     return len(call.args) == 1 and isinstance(call.args[0], Const) and call.args[0].value == 0
 
 
@@ -75,7 +76,7 @@ def enqueues(call: Call, scope: Function, effects: Effects) -> str:
     """Return the name of what *call* hands work to, empty where it does not."""
     name = last_name(call.func)
     text = text_of(call.func)
-    if matches(text, effects.project.options.sinks):
+    if effects.is_named(call, scope, effects.project.options.sinks):
         return text
     if "." not in text:
         return ""

@@ -68,7 +68,12 @@ def _gather_statements(body: Iterable[Statement], found: list[Statement]) -> Non
 def expressions_of(statement: Statement) -> tuple[Expression, ...]:
     """Return the expressions that a statement itself evaluates, not those of its bodies."""
     kind = type(statement)
-    if kind is ExpressionStatement or kind is Return or kind is Raise or kind is Assign:
+    if kind is Assign:
+        value, targets = statement.value, statement.targets  # type: ignore[union-attr]
+        if len(targets) == 1 and type(targets[0]) is str:
+            return (value,)
+        return (value, *[each for each in targets if type(each) is Attr])
+    if kind is ExpressionStatement or kind is Return or kind is Raise:
         return (statement.value,)  # type: ignore[union-attr]
     if kind is If or kind is While:
         return (statement.test,)  # type: ignore[union-attr]

@@ -25,9 +25,9 @@ def test_it_is_one_sorted_line_for_each_path_and_rule(tmp_path: Path) -> None:
     assert Baseline.read(file) == Baseline({("a.py", "TXN502"): 1, ("b.py", "TXN301"): 2})
 
 
-@pytest.mark.parametrize("path", ["a::b.py", "a b.py", "ä.py", "\udcff.py"])
+@pytest.mark.parametrize("path", ["a::b.py", "a b.py", "ä.py", "\udcff.py", "ä\n.py", "a\\n.py"])
 def test_any_path_can_be_kept(tmp_path: Path, path: str) -> None:
-    """Colons, blanks and bytes that are no text come back as they were."""
+    """Colons, blanks, newlines and bytes that are no text come back as they were."""
     baseline = Baseline.of([finding(path)])
     baseline.write(tmp_path / "baseline.txt")
     assert Baseline.read(tmp_path / "baseline.txt") == baseline

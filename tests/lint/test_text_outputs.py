@@ -35,6 +35,14 @@ def test_text_shows_place_path_and_call(tmp_path: Path) -> None:
     )
 
 
+def test_a_newline_in_the_name_of_a_file_is_escaped(tmp_path: Path) -> None:
+    """A place is one line, whatever it is called."""
+    found = finding("app/a\nb.py", steps=(Step("a\tb.py", 3, "made"),))
+    lines = FORMATS["text"](report(tmp_path, found)).splitlines()
+    assert lines[0].startswith("app/a\\nb.py:7:5: TXN301 error")
+    assert lines[1] == "    a\\tb.py:3: made"
+
+
 def test_a_finding_without_a_call_has_no_such_line(tmp_path: Path) -> None:
     """Nor steps, if there are none."""
     lines = FORMATS["text"](report(tmp_path, finding(call="", steps=()))).splitlines()

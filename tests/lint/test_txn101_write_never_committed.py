@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flask_safesession.lint.options import Options
 
-from .kit import check_text, corpus_test, rules_of
+from .kit import check_files, check_text, corpus_test, rules_of
 
 test_case = corpus_test("TXN101")
 
@@ -45,3 +45,64 @@ def test_a_configured_owner_commits(tmp_path: Path) -> None:
     """
     assert rules_of(check_text(tmp_path, text)) == ["TXN101"]
     assert check_text(tmp_path, text, Options(owners=("whole",), tests=True)) == []
+
+
+def test_a_wrapper_is_known_by_its_qualified_name(tmp_path: Path) -> None:
+    """Whatever it is imported as, and wherever it is defined."""
+    files = {
+        "app/store.py": """
+            def finish(work):
+                work.done = True
+        """,
+        "views.py": """
+            from celery import shared_task
+            from app.extensions import db
+            from app.store import finish as done
+            from framework.saving import store as keep
+
+            @shared_task
+            def task(work):
+                db.session.add(work)
+                done(work)
+
+            @shared_task
+            def another(work):
+                db.session.add(work)
+                keep(work)
+        """,
+    }
+    assert rules_of(check_files(tmp_path, files)) == ["TXN101", "TXN101"]
+    wrappers = ("store.finish", "framework.saving.*")
+    assert check_files(tmp_path, files, Options(wrappers=wrappers, tests=True)) == []
+
+
+def test_an_owner_is_known_by_its_qualified_name(tmp_path: Path) -> None:
+    """Also where its body is read and shows nothing; another decorator of the project is still none."""
+    files = {
+        "app/store.py": """
+            def whole(function):
+                return function
+
+            class Whole:
+                def __init__(self, function):
+                    self.function = function
+        """,
+        "views.py": """
+            from celery import shared_task
+            from app.extensions import db
+            from app.store import Whole, whole as unit
+
+            @shared_task
+            @unit
+            def task(work):
+                db.session.add(work)
+
+            @shared_task
+            @Whole
+            def another(work):
+                db.session.add(work)
+        """,
+    }
+    assert rules_of(check_files(tmp_path, files)) == ["TXN101", "TXN101"]
+    owners = ("app.store.whole", "store.Whole")
+    assert check_files(tmp_path, files, Options(owners=owners, tests=True)) == []

@@ -49,3 +49,38 @@ def test_a_service_glob_makes_it_an_error(tmp_path: Path) -> None:
     text = "from sqlalchemy.orm import Session\n\ndef rename(session: Session):\n    session.commit()\n"
     found = check_text(tmp_path, text, Options(services=("snip*.py",), tests=True))
     assert [each.level for each in found] == ["error"]
+
+
+def test_a_block_around_the_call_makes_it_an_error(tmp_path: Path) -> None:
+    """The caller's block owns the session, also where it has no name there."""
+    found = check_files(
+        tmp_path,
+        {
+            "service.py": """
+                from sqlalchemy.orm import Session
+
+                def rename(session: Session, name: str) -> None:
+                    session.commit()
+            """,
+            "views.py": """
+                from app.extensions import db
+                from flask_safesession import session_manager
+                from service import rename
+
+                def view():
+                    with session_manager():
+                        rename(db.session, "x")
+            """,
+        },
+    )
+    assert [(each.rule, each.level) for each in found] == [("TXN102", "error")]
+    assert "'view' owns it (views.py:7)" in found[0].message
+
+
+def test_a_service_leaves_the_session_of_the_app_to_its_callers(tmp_path: Path) -> None:
+    """In a file that the project calls a service 'db.session.commit()' is an error, elsewhere it is silent."""
+    text = "from app.extensions import db\n\ndef rename(name):\n    db.session.commit()\n"
+    assert check_text(tmp_path, text) == []
+    found = check_text(tmp_path, text, Options(services=("snip*.py",), tests=True))
+    assert [(each.rule, each.level, each.line) for each in found] == [("TXN102", "error", 4)]
+    assert "its file is one of 'services'" in found[0].message

@@ -8,7 +8,7 @@ import libcst as cst
 
 from .files import NotSure
 from .pruning import Role, block, cleaned, raises_again
-from .trees import Statement, lines_of, map_suites, mentions, statements, suite_of
+from .trees import Statement, comment_lines, lines_of, map_suites, mentions, statements, suite_of
 
 __all__ = ["Attempt", "without_tries"]
 
@@ -21,14 +21,17 @@ class Attempt:
         self.handlers: list[cst.ExceptHandler] = []
         self.final: list[Statement] = []
         self.orelse: list[Statement] = []
+        self.said: list[cst.EmptyLine] = []  # in what goes away
         if node is None:
             return
         kept = list(node.handlers)
         while kept and raises_again(kept[-1], name):
             kept.pop()
         self.handlers = [self._handler(each, name) for each in kept]
+        self.said += comment_lines(*node.handlers[len(kept) :])
         if node.finalbody is not None:
             self.final = cleaned(statements(node.finalbody.body), name)
+            self.said += [] if self.final else comment_lines(node.finalbody)
         if node.orelse is not None:
             self.orelse = statements(node.orelse.body)
 
@@ -82,7 +85,7 @@ def without_tries(
             continue
         inside = without_tries(statements(statement.body), attempts, roles)
         first, *rest = _around(statement, attempt, inside)
-        above = [*statement.leading_lines, *lines_of(first)]
+        above = [*statement.leading_lines, *attempt.said, *lines_of(first)]
         new += [first.with_changes(leading_lines=above), *rest]
         if first in roles:
             roles[new[-1 - len(rest)]] = roles[first]

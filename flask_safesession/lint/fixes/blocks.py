@@ -249,7 +249,7 @@ class Blocks(Subject):
         whole = [self._with(shape, name, block(inside, like)), *tail]
         whole = attempt.around(whole)
         whole[0] = whole[0].with_changes(
-            leading_lines=[*self._above(shape, above), *lines_of(whole[0])]
+            leading_lines=[*self._above(shape, above), *attempt.said, *lines_of(whole[0])]
         )
         return (
             [*shape.before, *whole] if not shape.before else self._below(shape.before, above, whole)

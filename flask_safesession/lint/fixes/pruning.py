@@ -40,7 +40,7 @@ def pruned(body: Sequence[Statement], fate: Fate) -> list[Statement]:
         if new is statement and not isinstance(new, cst.FunctionDef | cst.ClassDef):
             new = map_suites(new, lambda inner: pruned(inner, fate))
         if orphans:
-            new = new.with_changes(leading_lines=[*lines_of(new), *orphans])
+            new = new.with_changes(leading_lines=[*orphans, *lines_of(new)])
         kept.append(new)
         orphans = []
     return [*kept[:-1], _with_footer(kept[-1], orphans)] if kept else kept
@@ -75,10 +75,11 @@ def _flushed(statement: Statement) -> Statement:
 
 
 def block(body: Sequence[Statement], like: cst.BaseSuite | None = None) -> cst.BaseSuite:
-    """Return *body* as an indented block, with the comments at the end of *like*."""
-    filled = list(body) or [cst.SimpleStatementLine([cst.Pass()])]
-    footer = like.footer if isinstance(like, cst.IndentedBlock) else ()
-    return cst.IndentedBlock(filled, footer=footer)
+    """Return *body* as an indented block, with the comments of *like* that belong to none of its statements."""
+    if not isinstance(like, cst.IndentedBlock):
+        return cst.IndentedBlock(list(body) or [cst.SimpleStatementLine([cst.Pass()])])
+    empty = cst.SimpleStatementLine([cst.Pass()], leading_lines=comment_lines(*like.body))
+    return cst.IndentedBlock(list(body) or [empty], header=like.header, footer=like.footer)
 
 
 # --- handlers and 'finally'

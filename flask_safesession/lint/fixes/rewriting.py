@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import libcst as cst
 
 from ..findings import Finding
+from ..symbols import Module
 from .changes import Change, Left, Outcome
 from .files import File, Files, Reader
 from .imports import Imports, tidied
@@ -65,6 +66,8 @@ class _Run:
         for _ in range(_ROUNDS):
             files = self._project()
             proposed, left = codemod(files)
+            for each in proposed:
+                self._refuse_taken(each, files)
             wanted = [
                 each
                 for each in proposed
@@ -100,18 +103,42 @@ class _Run:
             for each in changes:
                 news = _news(before, self.reader.findings(_applied(files, [*agreed, each])))
                 if news:
-                    self._refuse(each, news[0])
+                    self._refuse(each, _worded(news[0]))
                 else:
                     agreed.append(each)
         self.contents, self._files = _applied(files, agreed), None
         self.changes += len(agreed)
 
-    def _refuse(self, change: Change, news: Finding) -> None:
+    def _refuse_taken(self, change: Change, files: Files) -> None:
+        """Leave a change alone whose new names mean something else in one of its files."""
+        modules = {each.path: each for each in files.analysis.project.modules}
+        for path, names in change.imports.items():
+            for name in names:
+                if not self._is_refused(change) and _is_taken(name, modules[path]):
+                    reason = f"'{name}' means something else in '{path}'"
+                    self._refuse(change, f"'{change.function.name}': {reason}")
+
+    def _refuse(self, change: Change, reason: str) -> None:
         self.refused.add((change.path, change.function.facts.qualname))
-        reason = (
-            f"the change would be {news.rule} in '{news.function}' ({news.path}): {news.message}"
-        )
         self.refusals.append(Left(change.path, change.line, reason))
+
+
+def _worded(news: Finding) -> str:
+    return f"the change would be {news.rule} in '{news.function}' ({news.path}): {news.message}"
+
+
+def _is_taken(name: str, module: Module) -> bool:
+    """Whether a file binds *name* to anything else than this package's own."""
+    ours = f"flask_safesession.{name}"
+    if name in module.classes or module.facts.imports.get(name, ours) != ours:
+        return True
+    return any(
+        name in each.parameters
+        or name in each.bindings
+        or name in each.nested_by_name
+        or each.facts.imports.get(name, ours) != ours
+        for each in module.everything()
+    )
 
 
 def _as_first_seen(left: Left, old: Mapping[str, bytes], new: Mapping[str, bytes]) -> Left:

@@ -8,19 +8,29 @@ from functools import cached_property
 
 from ..analysis import Analysis
 from ..effects import Effect, last_name
+from ..facts import Call
 from ..handing import Handing, handings
 from ..symbols import Function
 from ..values import ENDS_WITH_ITS_CONTEXT, Session
 from .enders import NOT_THEIRS, Enders
 from .files import NotSure
 
-__all__ = ["Surroundings"]
+__all__ = ["Surroundings", "makers"]
 
 _DEEPEST = 3
 _OTHER_FRAMEWORKS = frozenset(
     {"fastapi", "starlette", "litestar", "sanic", "aiohttp", "quart", "django"}
 )
 _CONTEXT_MARKS = frozenset({"with_appcontext", "cli_command", "AppContextManager"})
+
+
+def makers(analysis: Analysis) -> Iterator[tuple[Function, Call]]:
+    """Return the calls that make sessions, each with its function."""
+    for scope, call in analysis.calls():
+        value = analysis.evaluator.called(call, scope)
+        here = f"|{call.at.line}|{call.at.column}"
+        if isinstance(value, Session) and value.origin == "made" and value.key.endswith(here):
+            yield scope, call
 
 
 @dataclass
@@ -103,18 +113,11 @@ class Surroundings:
 
     @cached_property
     def _made_by(self) -> frozenset[str]:
-        found: set[str] = set()
-        for scope, call in self.analysis.calls():
-            if not call.args and not call.keywords and not scope.facts.is_generator:
-                value = self.analysis.evaluator.called(call, scope)
-                own = isinstance(value, Session) and value.origin == "made"
-                if (
-                    own
-                    and isinstance(value, Session)
-                    and value.key.endswith(f"|{call.at.line}|{call.at.column}")
-                ):
-                    found.add(last_name(call.func))
-        return frozenset(found)
+        return frozenset(
+            last_name(call.func)
+            for scope, call in makers(self.analysis)
+            if not call.args and not call.keywords and not scope.facts.is_generator
+        )
 
     @cached_property
     def _other_framework(self) -> str:

@@ -98,7 +98,10 @@ class Threads:
         names = {each.keyword.value for each in node.args if each.keyword is not None}
         if any(each.keyword is None for each in node.args) or not names <= _OWN_ARGUMENTS:
             raise NotSure(None, "it is made with arguments that are not followed")
-        first = next(each for each in node.args if each.keyword and each.keyword.value == "target")
+        targets = (each for each in node.args if each.keyword and each.keyword.value == "target")
+        first = next(targets, None)
+        if first is None:
+            raise NotSure(None, "its work is in 'run()': put '@AppContextManager(app)' on that")
         new = node.with_changes(func=_method("thread"), args=_first(node.args, first))
         return self._made(file, handing.scope, handing.call.at.line, node, new)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from ..catalogue import find_rule
-from ..findings import LEVELS, Finding
+from ..findings import LEVELS, Finding, one_line
 from ..report import Report
 
 __all__ = ["render", "statistics", "summary"]
@@ -19,10 +19,10 @@ def render(report: Report) -> str:
 
 
 def _lines(report: Report, finding: Finding) -> Iterator[str]:
-    place = f"{report.sources.shown(finding.path)}:{finding.line}:{finding.column}"
+    place = f"{one_line(report.sources.shown(finding.path))}:{finding.line}:{finding.column}"
     yield f"{place}: {finding.rule} {finding.level}: {_line(finding.message)}"
     for step in finding.steps:
-        yield f"    {report.sources.shown(step.path)}:{step.line}: {_line(step.text)}"
+        yield f"    {one_line(report.sources.shown(step.path))}:{step.line}: {_line(step.text)}"
     if finding.call:
         yield f"    Instead: {_line(finding.call)}"
 

@@ -9,6 +9,7 @@ from ..analysis import Analysis, finding
 from ..effects import Effect, last_name, text_of
 from ..facts import Attr, Call, Expression, With
 from ..findings import Finding, Step
+from ..setting import Written, set_attributes
 from ..symbols import Function
 from ..values import ENDS_WITH_ITS_CONTEXT, External, Result, Session
 from ..walk import statements_in
@@ -39,16 +40,18 @@ def find(analysis: Analysis) -> Iterator[Finding]:
 
 def _lost(scope: Function, kind: str, analysis: Analysis) -> Iterator[Finding]:
     summary = analysis.effects.summary(scope)
-    if not any(effect & Effect.WRITE for effect in summary.effects.values()):
-        return
     if any(effect & (Effect.COMMIT | Effect.ROLLBACK) for effect in summary.effects.values()):
         return
+    writes = {each.session.key: each for each in set_attributes(scope, kind, analysis)}
     for key, effect in summary.effects.items():
-        session = summary.sessions[key]
-        if effect & Effect.WRITE and not _committed_elsewhere(session, kind, analysis):
-            write = _write(key, scope, analysis)
-            if write is not None and not _may_commit(scope, analysis, 0, set()):
-                yield _finding(write, session, kind, scope)
+        call = _write(key, scope, analysis) if effect & Effect.WRITE else None
+        if call is not None:
+            text = f"'{text_of(call.func)}()' writes to '{summary.sessions[key].text}'"
+            writes[key] = Written(summary.sessions[key], call.at, text)
+    for each in writes.values():
+        lost = not _committed_elsewhere(each.session, kind, analysis)
+        if lost and not _may_commit(scope, analysis, 0, set()):
+            yield _finding(each, kind, scope)
 
 
 def _committed_elsewhere(session: Session, kind: str, analysis: Analysis) -> bool:
@@ -112,8 +115,8 @@ def _is_unknown_scope(expression: Expression, function: Function, analysis: Anal
     if not isinstance(expression, Call):
         return False
     action = analysis.effects.action(expression, function)
-    if action.effect & Effect.BEGIN:
-        return True
+    if action.effect & (Effect.BEGIN | Effect.NESTED):
+        return bool(action.effect & Effect.BEGIN)
     value = analysis.evaluator.entered(expression, function)
     if isinstance(value, Session) and value.origin == "made":
         return last_name(expression.func) == "begin"
@@ -158,18 +161,17 @@ def _gets_session(call: Call, function: Function, analysis: Analysis) -> bool:
     )
 
 
-def _finding(call: Call, session: Session, kind: str, scope: Function) -> Finding:
-    name = text_of(call.func)
+def _finding(written: Written, kind: str, scope: Function) -> Finding:
     message = (
-        f"'{name}()' writes to '{session.text}', and no path from the {kind} '{scope.name}' commits it: the change "
+        f"{written.text}, and no path from the {kind} '{scope.name}' commits it: the change "
         f"is rolled back when the session ends."
     )
     steps = (
         Step(scope.path, scope.facts.at.line, f"the {kind} '{scope.name}' starts here"),
-        Step(scope.path, call.at.line, f"'{name}()' writes, and nothing commits after it"),
+        Step(scope.path, written.at.line, f"{written.text}, and nothing commits after it"),
     )
     text = "Put the work into 'with session_manager():', or decorate the function with '@transactional'."
-    return finding(RULE.id, "error", scope, call.at, message, text, steps)
+    return finding(RULE.id, "error", scope, written.at, message, text, steps)
 
 
 RULE = Rule(

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from ..analysis import Analysis, finding
-from ..effects import Effect
+from ..effects import Effect, last_name, text_of
 from ..facts import Assign, Call, Expression, Group
 from ..findings import Finding, Level, Step
+from ..origins import place_key
 from ..symbols import Function
 from ..values import Session
 from ..walk import flat, statements_in
@@ -21,7 +22,6 @@ _VERBS = {
     Effect.COMMIT: "commit()",
     Effect.ROLLBACK: "rollback()",
     Effect.CLOSE: "close()",
-    Effect.BEGIN: "begin()",
 }
 _ENDING_NAMES = (
     "commit",
@@ -46,29 +46,37 @@ _ENDING_NAMES = (
 )
 # The caller decides whether the function ends the transaction.
 _DECIDES = re.compile(r"commit|(?:^|_)close(?:_|$)|own_?session|new_?session")
+# The function looks first whether a scope is open.
+_ASKS = frozenset({"current_scope", "in_transaction", "in_nested_transaction"})
+_INSTEAD = (
+    "Call 'flush()' here and let the owner commit, or open an own transaction with "
+    "'session_manager(propagation=\"requires_new\")'."
+)
 _DEEPEST = 3
 
 
 def find(analysis: Analysis) -> Iterator[Finding]:
     """Return the calls that end somebody else's transaction."""
     for scope in analysis.functions:
-        if scope.name == "<module>" or _is_exempt(scope, analysis):
+        if scope.name == "<module>":
             continue
         endings = list(_endings(scope, analysis))
-        own = _own_parameters(scope) if endings else frozenset()
+        if not endings:
+            continue
+        yield from _in_scopes(endings, scope, analysis)
+        if _is_exempt(scope, analysis):
+            continue
+        own = _own_parameters(scope)
         for call, effect, session in endings:
-            if session.parameter not in own:
+            if session.origin == "given" and session.parameter not in own:
                 yield _finding(call, effect, session, scope, analysis)
 
 
 def _endings(scope: Function, analysis: Analysis) -> Iterator[tuple[Call, Effect, Session]]:
     for call in scope.calls:
         action = analysis.effects.action(call, scope)
-        session = action.session
-        if session is None or session.origin != "given" or action.effect not in _VERBS:
-            continue
-        if action.effect is not Effect.BEGIN:  # TXN103 speaks of that
-            yield call, action.effect, session
+        if action.session is not None and action.effect in _VERBS:
+            yield call, action.effect, action.session
 
 
 def _is_exempt(scope: Function, analysis: Analysis) -> bool:
@@ -109,6 +117,60 @@ def _is_choice(value: Expression, name: str) -> bool:
     )
 
 
+# --- the session of the app context
+
+
+def _in_scopes(
+    endings: list[tuple[Call, Effect, Session]], scope: Function, analysis: Analysis
+) -> Iterator[Finding]:
+    """Return the calls that end a transaction which only a scope around them may end."""
+    if any(last_name(each.func) in _ASKS for each in scope.calls):
+        return
+    around = analysis.scopes.around(scope)
+    for call, effect, session in endings:
+        opened = around.get(id(call))
+        if opened is not None and session.origin in {"managed", "scope"}:
+            if session.origin == "managed" or session.key == place_key(opened, scope):
+                cause = f"inside the scope that '{text_of(opened.func)}()' opens at line {opened.at.line}"
+                step = Step(scope.path, opened.at.line, "the scope begins")
+                yield _scoped_finding(call, effect, session, cause, (step,), scope)
+        elif session.origin == "managed" and id(call) not in around:
+            yield from _below_a_scope(call, effect, session, scope, analysis)
+
+
+def _below_a_scope(
+    call: Call, effect: Effect, session: Session, scope: Function, analysis: Analysis
+) -> Iterator[Finding]:
+    """Return the call where a decorator, a caller or ``services`` says that a scope is open around the function."""
+    opener = analysis.scopes.opener(scope)
+    steps: tuple[Step, ...] = ()
+    if analysis.scopes.decorated(scope):
+        cause = "inside the scope of its '@transactional'"
+    elif opener is not None and not any(_DECIDES.search(name) for name in scope.parameters):
+        caller, at = opener
+        cause = f"inside the scope of '{caller.name}' ({caller.path}:{at.at.line})"
+        steps = (Step(caller.path, at.at.line, f"'{caller.name}' calls inside its scope"),)
+    elif _is_service(scope, analysis) and not _is_exempt(scope, analysis):
+        cause = "and its file is one of 'services'"
+    else:
+        return
+    yield _scoped_finding(call, effect, session, cause, steps, scope)
+
+
+def _scoped_finding(
+    call: Call,
+    effect: Effect,
+    session: Session,
+    cause: str,
+    steps: tuple[Step, ...],
+    scope: Function,
+) -> Finding:
+    verb = _VERBS[effect]
+    message = f"'{scope.name}' calls '{verb}' on '{session.text}' {cause}."
+    last = Step(scope.path, call.at.line, f"'{verb}' ends the transaction")
+    return finding(RULE.id, "error", scope, call.at, message, _INSTEAD, (*steps, last))
+
+
 # --- how sure
 
 
@@ -135,11 +197,7 @@ def _finding(
         steps.insert(
             0, Step(caller.path, at.at.line, f"'{caller.name}' calls with its own session")
         )
-    call_text = (
-        "Call 'flush()' here and let the owner commit, or open an own transaction with "
-        "'session_manager(propagation=\"requires_new\")'."
-    )
-    return finding(RULE.id, level, scope, call.at, message, call_text, steps)
+    return finding(RULE.id, level, scope, call.at, message, _INSTEAD, steps)
 
 
 def _is_service(scope: Function, analysis: Analysis) -> bool:
@@ -154,6 +212,9 @@ def _owner(
         return None
     seen.add(scope.id)
     callers = analysis.callers.get(scope.id, [])
+    opener = analysis.scopes.opener(scope)
+    if opener is not None:
+        return opener
     for caller, call in callers:
         if caller.name != "<module>" and analysis.owners.owns(caller):
             return caller, call

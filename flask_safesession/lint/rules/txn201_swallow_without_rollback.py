@@ -287,8 +287,9 @@ def _matters(
 def _finding(handler: Handler, work: _Work, scope: Function, analysis: Analysis) -> Finding:
     name = ", ".join(str(each) for each in handler.types) or "a bare 'except'"
     what = f"'{text_of(work.call.func)}()' at line {work.call.at.line}"
+    catcher = f"{handler.suppress}({name})" if handler.suppress else f"except {name}"
     message = (
-        f"'except {name}' swallows the failure of {what} and neither re-raises nor rolls back; "
+        f"'{catcher}' swallows the failure of {what} and neither re-raises nor rolls back; "
         f"'{work.session.text}' goes on with a transaction that has failed."
     )
     if not handler.types:

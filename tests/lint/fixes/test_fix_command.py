@@ -118,9 +118,32 @@ def test_tests_are_left_alone_unless_asked_for(project: Path) -> None:
     assert "2 changes in 2 files" in _fix("--tests").stderr
 
 
-def test_the_factory_can_be_named() -> None:
+def test_the_factory_can_be_named(project: Path) -> None:
     """Another one is not touched."""
+    reports = BEFORE.replace("database import", "reports import").replace("SessionLocal", "Reports")
+    write_files(project, {"app/reports.py": FACTORY.replace("SessionLocal", "Reports")})
+    write_files(project, {"app/sums.py": reports})
     assert "is none of the factories" in _fix("--factory", "Reports").stderr
+
+
+def test_a_factory_that_there_is_not_is_refused(project: Path) -> None:
+    """Else a slip of the pen would look like nothing to do."""
+    result = _fix("--factory", "SesionLocal", "--write")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "Error: 'SesionLocal' is not a factory that makes a session here. Did you mean 'SessionLocal'?\n"
+    )
+    write_files(project, {"app/items.py": ""})
+    assert "and neither does anything else" in _fix("--factory", "SessionLocal").stderr
+
+
+def test_showing_and_writing_are_two_things(project: Path) -> None:
+    """Nothing is written, and the exit code is 2."""
+    result = _fix("--diff", "--write")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "name one of them" in result.stderr
+    assert (project / "app/items.py").read_text() == BEFORE
+    assert _fix("--diff").exit_code == 1
 
 
 def test_without_libcst_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,3 +248,11 @@ def test_what_libcst_cannot_read_is_said() -> None:
 def test_a_file_that_cannot_be_read_is_passed_over(project: Path) -> None:
     """As one without any code; the checker speaks of it."""
     assert fixing._read(project / "none.py") == b""
+
+
+def test_a_newline_in_the_name_of_a_file_is_escaped(project: Path) -> None:
+    """In the diff and where it is left alone."""
+    write_files(project, {"app/a\nb.py": BEFORE, "app/c\nd.py": UNSURE})
+    result = _fix("app")
+    assert "--- a/app/a\\nb.py\n+++ b/app/a\\nb.py\n" in result.stdout
+    assert "app/c\\nd.py:7: left alone" in result.stderr

@@ -94,3 +94,31 @@ def test_what_another_file_imports_from_here_stays() -> None:
     before = "from store.database import SessionLocal\n" + FUNCTION
     files = {"work.py": before, "other.py": "from work import SessionLocal, add\n"}
     assert b"import SessionLocal" in run(files).contents["work.py"]
+
+
+TAKEN = {
+    "of another package": "from app.scopes import session_manager\n",
+    "a function of the file": "def session_manager():\n    pass\n",
+    "a variable of the file": "session_manager = None\n",
+    "a class of the file": "class session_manager:\n    pass\n",
+    "a parameter": "def work(session_manager):\n    pass\n",
+    "a local variable": "def work():\n    session_manager = 1\n",
+    "an import of a function": "def work():\n    from app.scopes import session_manager\n",
+}
+
+
+@pytest.mark.parametrize("code", TAKEN.values(), ids=list(TAKEN))
+def test_a_name_that_means_something_else_is_not_imported(code: str) -> None:
+    """One of the two would hide the other."""
+    found = run({"work.py": f"from store.database import SessionLocal\n{code}{FUNCTION}"})
+    assert found.contents == {}
+    assert [each.reason for each in found.left] == [
+        "'add': 'session_manager' means something else in 'work.py'"
+    ]
+
+
+def test_an_import_of_the_function_itself_hides_nothing() -> None:
+    """It is the same function."""
+    code = "def work():\n    from flask_safesession import session_manager\n"
+    found = run({"work.py": f"from store.database import SessionLocal\n{code}{FUNCTION}"})
+    assert (found.changes, found.left) == (1, ())

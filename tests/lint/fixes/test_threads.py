@@ -163,3 +163,11 @@ def place(item):
     with SessionLocal() as session:
         store(session, item)
 """
+
+
+def test_a_class_that_is_a_thread_is_left_alone() -> None:
+    """Its work is in a method, whatever the constructor gets."""
+    code = f"{HEAD}class Worker(threading.Thread):\n    def run(self):\n        store('x')\n\n\n"
+    code += "@app.post('/x')\ndef view():\n    Worker(name='x').start()\n    return ''\n"
+    assert rewritten(code) == code
+    assert any("put '@AppContextManager(app)' on that" in each for each in left(code))

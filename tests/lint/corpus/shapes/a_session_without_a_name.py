@@ -12,7 +12,7 @@ class Item(db.Model):
 
 
 def count():
-    return SessionLocal().scalar(1)
+    return SessionLocal().scalar(1)  # TXN301
 
 def forget():
     SessionLocal().add(Item())  # TXN301

@@ -7,6 +7,7 @@ def work(name):
     # Kept from the first line.
     # Kept as well.
     # About the session.
+    # Nothing stays open.
     with session_manager() as db:
         found = [one for one in (name, name)]
         first, second = found

@@ -14,7 +14,8 @@ def add(name):
         check(name)
         db.session.add(Item(name=name))
         db.session.commit()
-    except Exception:
+    except Exception:  # Ticket 12:
+        # nothing half done.
         db.session.rollback()
         raise
     finally:
