@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .cases import connections, context, flat, inner, jobs, outer, owner, phases, testing, views
+from .cases import (
+    advanced,
+    connections,
+    context,
+    flat,
+    inner,
+    jobs,
+    outer,
+    owner,
+    phases,
+    tasks,
+    testing,
+    views,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +44,8 @@ class Case:
 CASES = (
     Case("sqlite", owner.sqlite_memory, 6000),
     Case("postgresql", owner.postgresql_server, 6000),
+    Case("async", tasks.one_scope, 3000),
+    Case("tasks", tasks.many_scopes, 20),
     Case("joined", inner.joined, 400),
     Case("savepoint", inner.savepoint, 300),
     Case("neighbours", outer.neighbours, 4000),
@@ -43,5 +58,6 @@ CASES = (
     Case("jobs", jobs.many_jobs, jobs.JOBS),
     Case("testing", testing.rolled_back, 1000),
     Case("views", views.async_views, 40),
+    Case("advanced", advanced.requests, 40),
     Case("plugin", testing.loading, 30),
 )

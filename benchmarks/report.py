@@ -19,6 +19,8 @@ PACKAGES = (
     "sqlalchemy",
     "flask-sqlalchemy",
     "psycopg",
+    "asyncpg",
+    "advanced-alchemy",
     "django",
     "zope.sqlalchemy",
     "flask-safesession",

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flask_safesession import classify, transactional
 
-from . import jobs, progress, services
+from . import jobs, payroll, progress, services
 from .database import ensure_tables
 from .extensions import db
 from .extras import MissingExtraError
@@ -114,6 +114,19 @@ def show_schedule(schedule_id: int) -> Response:
 def publish(schedule_id: int) -> Response:
     """Put a draft in force."""
     return jsonify(_schedule(services.publish_schedule(schedule_id)))
+
+
+@blueprint.get("/schedules/<int:schedule_id>/minutes")
+@transactional(read_only=True)
+async def show_minutes(schedule_id: int) -> Response:
+    """Return how long each employee works."""
+    return jsonify(await payroll.minutes_of(schedule_id))
+
+
+@blueprint.post("/schedules/<int:schedule_id>/payroll")
+async def send_minutes(schedule_id: int) -> Response:
+    """Send that to the payroll office; it owns its transactions itself, as the office is slow."""
+    return jsonify(receipt=await payroll.send(schedule_id))
 
 
 @blueprint.put("/schedules/<int:schedule_id>/shifts")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask, current_app, has_request_context, request
 
-from ._core.hooks import hook_name
 from ._core.options import DEFAULT
-from ._functions import check_plain_function, is_coroutine_function
+from ._functions import check_plain_function
 from ._transaction import make_transactional
-from ._views import decorated_at, has_mark, layers_of_view
+from ._views import awaited_methods, decorated_at, has_mark
 
 __all__ = ["check_views", "wire_views"]
 
@@ -41,8 +42,13 @@ def check_views(app: Flask) -> None:
 
 
 def wire_views(app: Flask) -> None:
-    """Wrap each view of *app* when it is first asked for: blueprints register later than extensions."""
+    """Wrap each view of *app* when it is first asked for: blueprints register later than extensions.
+
+    The view of a class is a plain function, which waits for coroutine functions among the methods: these are wrapped
+    one by one, where Flask makes plain functions of them.
+    """
     done: dict[str, View] = {}
+    stock, scoped = app.ensure_sync, functools.cache(_transactional)
 
     def wrap_view() -> None:
         endpoint = request.endpoint or ""
@@ -50,33 +56,35 @@ def wire_views(app: Flask) -> None:
         if view is not None and view is not done.get(endpoint):
             done[endpoint] = app.view_functions[endpoint] = _scoped(view)
 
+    def ensure_sync(func: View) -> View:
+        if inspect.ismethod(func) and _waits_for(func.__func__):
+            func = MethodType(scoped(func.__func__), func.__self__)
+        return stock(func)
+
     app.before_request(wrap_view)
+    app.ensure_sync = ensure_sync  # type: ignore[method-assign]
+
+
+def _waits_for(fn: View) -> bool:
+    """Whether *fn* is a coroutine function of the class that answers the request, and does not decide for itself."""
+    if not has_request_context():
+        return False
+    view, method = current_app.view_functions.get(request.endpoint or ""), request.method
+    return view is not None and fn in awaited_methods(view, method) and not has_mark(view, method)
 
 
 def _scoped(view: View) -> View:
-    """*view* in a scope; of a class, but for the methods that decide for themselves."""
+    """*view* in a scope; of a class, but for the methods that decide for themselves or are awaited."""
     if not hasattr(view, "view_class"):
         return view if has_mark(view, request.method) else _transactional(view)
     scoped = _transactional(view)
 
-    @functools.wraps(scoped)
+    @functools.wraps(view)
     def chosen(*args: Any, **kwargs: Any) -> Any:
-        if has_mark(view, request.method):
-            return view(*args, **kwargs)
-        _refuse_coroutines(view)
-        return scoped(*args, **kwargs)
+        is_left = has_mark(view, request.method) or awaited_methods(view, request.method)
+        return (view if is_left else scoped)(*args, **kwargs)
 
     return chosen
-
-
-def _refuse_coroutines(view: View) -> None:
-    """Flask runs the ``async def`` methods of a class inside its view function, which is a plain one."""
-    for layer in layers_of_view(view, request.method):
-        if is_coroutine_function(layer):
-            raise TypeError(
-                f"'SAFESESSION_TRANSACTIONAL_VIEWS' could not put a scope around '{hook_name(layer)}', which is a "
-                "coroutine function and a method. Put '@transactional' or '@non_transactional' on it."
-            )
 
 
 def _transactional(view: View) -> View:

@@ -18,10 +18,12 @@ from werkzeug.wrappers import Response
 from . import errors
 from ._core.binding import allow_statements, refuse_without_scope
 from ._core.places import Place, outside
+from ._functions import is_coroutine_function
 from ._unit import refusing
 
 __all__ = [
     "RequestBody",
+    "awaited_methods",
     "current_view_is",
     "decorated_at",
     "finished_response",
@@ -41,12 +43,13 @@ _DECORATED = "_safesession_decorated"
 
 
 def current_view_is(wrapper: Callable[..., Any]) -> bool:
-    """Whether *wrapper* is the view of the current request, or a layer of it below other decorators."""
+    """Whether *wrapper*, or what it wraps, is the view of the current request, or a layer of it below decorators."""
     if not has_request_context() or request.endpoint is None:
         return False
     view = current_app.view_functions.get(request.endpoint)
+    wrapped = getattr(wrapper, "__wrapped__", None)
     return view is not None and any(
-        layer is wrapper for layer in layers_of_view(view, request.method)
+        layer is wrapper or layer is wrapped for layer in layers_of_view(view, request.method)
     )
 
 
@@ -60,20 +63,27 @@ def layers_of_view(view: Callable[..., Any], method: str) -> Iterator[Callable[.
         yield from layers_of_view(handler, method)
 
 
-def _handlers(view_class: type[View] | None, method: str) -> Iterator[Callable[..., Any]]:
-    """The methods of a class-based view through which a request goes; only ``MethodView`` has one for each verb."""
+def awaited_methods(view: Callable[..., Any], method: str) -> list[Callable[..., Any]]:
+    """The coroutine functions of a class that answer *method*: its view is a plain function, which waits for them."""
+    view_class = getattr(view, "view_class", None)
+    found = [getattr(view_class, name, None) for name in _handler_names(view_class, method)]
+    return [each for each in found if each is not None and is_coroutine_function(each)]
+
+
+def _handlers(view_class: Any, method: str) -> Iterator[Callable[..., Any]]:
+    """The methods of a class-based view through which a request goes, and those that they may reach by ``super()``."""
+    for name in _handler_names(view_class, method):
+        yield from (vars(each)[name] for each in view_class.__mro__ if name in vars(each))
+
+
+def _handler_names(view_class: type[View] | None, method: str) -> tuple[str, ...]:
+    """Their names; only ``MethodView`` has one for each verb."""
     if view_class is None:
-        return
-    yield from _inherited(view_class, "dispatch_request")
-    if issubclass(view_class, MethodView):
-        verbs = ("head", "get") if method == "HEAD" else (method.lower(),)
-        verb = next((each for each in verbs if hasattr(view_class, each)), "")
-        yield from _inherited(view_class, verb)
-
-
-def _inherited(view_class: type[View], name: str) -> Iterator[Callable[..., Any]]:
-    """The method *name*, and those that it may reach by ``super()``."""
-    yield from (vars(each)[name] for each in view_class.__mro__ if name in vars(each))
+        return ()
+    if not issubclass(view_class, MethodView):
+        return ("dispatch_request",)
+    is_get = method == "HEAD" and not hasattr(view_class, "head")
+    return ("dispatch_request", "get" if is_get else method.lower())
 
 
 def finished_response(value: Any, wrapper: Callable[..., Any]) -> Any:

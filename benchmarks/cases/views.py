@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -81,9 +81,10 @@ def _by_hand(url: URL) -> Site:
     return site
 
 
-def _managed(url: URL, *, portal: bool) -> Site:
+def managed(url: URL, *, portal: bool, **options: Any) -> Site:
+    """An app whose async view has a scope; *options* are settings of the extension."""
     site = stock(url)
-    SafeSession(site.app, site.db, async_portal=portal)
+    SafeSession(site.app, site.db, async_portal=portal, **options)
 
     @site.app.get("/")
     async def view() -> str:
@@ -95,6 +96,6 @@ def _managed(url: URL, *, portal: bool) -> Site:
 
 _SITES: dict[str, Callable[[URL], Site]] = {
     BY_HAND: _by_hand,
-    LOOPS: lambda url: _managed(url, portal=False),
-    PORTAL: lambda url: _managed(url, portal=True),
+    LOOPS: lambda url: managed(url, portal=False),
+    PORTAL: lambda url: managed(url, portal=True),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
@@ -12,10 +11,10 @@ from types import MethodType
 from typing import Any, Final, TypeVar
 
 from dramatiq import Actor, Broker, Message, get_broker, group, pipeline
+from dramatiq.asyncio import async_to_sync
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware, MiddlewareError
 from flask import Flask
-from typing_extensions import ParamSpec
 
 from flask_safesession import AppContextManager, errors
 
@@ -24,15 +23,13 @@ from ._messages import call_text, send_on_commit
 
 __all__ = ["ActorRefusedError", "SafeSessionMiddleware", "enqueue_on_commit"]
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Work = TypeVar("Work", bound="Message[Any] | group | pipeline")
 
 _processed: Final[ContextVar[str | None]] = ContextVar("safesession_dramatiq", default=None)
 
 
 class ActorRefusedError(MiddlewareError, TypeError):
-    """An actor was declared that ``SafeSessionMiddleware`` cannot run: an ``async def``, or one with wrong options.
+    """An actor was declared with options that ``SafeSessionMiddleware`` cannot follow.
 
     .. versionadded:: 0.1
     """
@@ -42,7 +39,8 @@ class SafeSessionMiddleware(Middleware):
     """Run each message in a new application context with a session of its own.
 
     The context begins and ends around the actor's function alone, so that the place among the other middleware does
-    not matter: none of their hooks sees the actor's session, and ``Retries`` sees a COMMIT that failed.
+    not matter: none of their hooks sees the actor's session, and ``Retries`` sees a COMMIT that failed. An
+    ``async def`` actor has its context in a task of its own, on the event loop of Dramatiq's ``AsyncIO`` middleware.
 
     Args:
         app: The application; None where :meth:`init_app` gives it later.
@@ -51,8 +49,8 @@ class SafeSessionMiddleware(Middleware):
 
     Raises:
         TypeError: If *app* is no Flask app, or *transactional* neither True nor False.
-        ActorRefusedError: If an actor is a coroutine function, or its ``transactional`` neither True nor False: when it
-            is declared, or the middleware is added.
+        ActorRefusedError: If the ``transactional`` of an actor is neither True nor False: when it is declared, or the
+            middleware is added.
         NoAppError: When a message is processed, if no app was given.
 
     .. versionadded:: 0.1
@@ -112,7 +110,7 @@ class SafeSessionMiddleware(Middleware):
         """Forget the message, whose actor was not called."""
         _processed.set(None)
 
-    def in_context(self, actor: Actor[..., Any], fn: Callable[P, T]) -> Callable[P, T]:
+    def in_context(self, actor: Actor[..., Any], fn: Callable[..., Any]) -> Callable[..., Any]:
         """Return *fn* with a new application context around it, and a transaction where *actor* is transactional.
 
         Raises:
@@ -123,7 +121,9 @@ class SafeSessionMiddleware(Middleware):
                 f"A worker took a message of '{actor.actor_name}', and its 'SafeSessionMiddleware' has no app. Call "
                 "'middleware.init_app(app)' in the module that the worker imports, or give the app when it is made."
             )
-        return self._contexts[actor.options.get("transactional", self.transactional)].wrap(fn)
+        contexts = self._contexts[actor.options.get("transactional", self.transactional)]
+        body = _body(fn)
+        return contexts.wrap(fn) if body is fn else async_to_sync(contexts.wrap(body))
 
 
 class _ActorFunction:
@@ -239,7 +239,13 @@ _METHODS: Final[dict[str, Callable[..., Message[Any]]]] = {
 
 def _check_call(actor: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     text = f"the Dramatiq message '{actor.actor_name}'"
-    refuse_wrong_arguments(text, actor.fn.__wrapped__, args, kwargs)
+    refuse_wrong_arguments(text, _body(actor.fn.__wrapped__), args, kwargs)
+
+
+def _body(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """What was declared: *fn*, or the coroutine function that it waits for, if Dramatiq has made it."""
+    is_bridge = getattr(fn, "__globals__", None) is async_to_sync.__globals__
+    return getattr(fn, "__wrapped__", fn) if is_bridge else fn
 
 
 def _freeze(work: object) -> Any:
@@ -299,9 +305,3 @@ def _check_actor(actor: Actor[..., Any]) -> None:
         AppContextManager(transactional=actor.options.get("transactional", False))
     except TypeError as error:
         raise ActorRefusedError(f"The actor '{actor.actor_name}': {error}") from None
-    if inspect.iscoroutinefunction(inspect.unwrap(actor.fn)):
-        raise ActorRefusedError(
-            f"The actor '{actor.actor_name}' is a coroutine function: Dramatiq runs it on the one event loop thread of "
-            "its process, where it would have neither a context nor a session of its own. Make it a plain function, "
-            "or declare it on a broker without 'SafeSessionMiddleware'."
-        )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from flask.views import MethodView
 from sqlalchemy import select
 
 from flask_safesession import attempts, current_scope, errors, session_manager, transactional
 
-from ..kit import Kit
+from ..kit import Kit, MakeKit
 from .sessions import run
 
 
@@ -191,3 +192,41 @@ def test_changes_between_two_blocks_belong_to_the_next(sqlite_kit: Kit) -> None:
 
     run(sqlite_kit, main)
     assert sqlite_kit.names() == ["after"]
+
+
+def test_a_blocking_scope_around_a_class(sqlite_kit: Kit) -> None:
+    """A method that Flask awaits in there has no part in it, and is told so."""
+
+    class Items(MethodView):
+        decorators: ClassVar = [transactional]
+
+        async def get(self) -> str:
+            async with session_manager():
+                return "never"
+
+    sqlite_kit.app.add_url_rule("/", view_func=Items.as_view("items"))
+    with pytest.raises(errors.TransactionActiveError, match=r"'get' .* transaction that 'items'"):
+        sqlite_kit.client.get("/")
+
+
+def test_the_methods_of_a_class_have_either(make_kit: MakeKit) -> None:
+    """``SAFESESSION_TRANSACTIONAL_VIEWS`` gives each the kind of scope that it can use."""
+    kit = make_kit("sqlite-file", options={"transactional_views": True})
+
+    class Items(MethodView):
+        def get(self) -> tuple[str, int]:
+            kit.session().add(kit.Item(name="blocking"))
+            return "", 200
+
+        async def put(self) -> tuple[str, int]:
+            async with session_manager() as session:
+                session.add(kit.Item(name="async"))
+            return "", 200
+
+        async def post(self) -> tuple[str, int]:
+            await self.put()
+            return "", 409
+
+    kit.app.add_url_rule("/", view_func=Items.as_view("items"))
+    statuses = [kit.client.open("/", method=each).status_code for each in ("GET", "PUT", "POST")]
+    assert (statuses, kit.names()) == ([200, 200, 409], ["async", "blocking"])

@@ -13,6 +13,7 @@ from rq import Callback, Retry, get_current_job
 from rq.job import Job
 from sqlalchemy import text
 
+from flask_safesession import session_manager
 from flask_safesession.contrib.rq import AppSpawnWorker, AppWorker, job_options
 
 from ..kit import Kit
@@ -167,8 +168,18 @@ def linger(path: str) -> None:
     threading.Event().wait()
 
 
-async def coroutine() -> None:
-    """No job."""
+async def coroutine(name: str) -> str:
+    """A job that is awaited, and fails after it has stored something "bad"."""
+    async with session_manager() as session:
+        session.add(the_kit().Item(name=name))
+    if name == "bad":
+        raise LookupError(name)
+    return name.upper()
+
+
+async def awaited_success(job: Job, connection: Redis, result: Any, *_: Any) -> None:
+    """A callback that is awaited."""
+    await coroutine(f"succeeded: {result}")
 
 
 def on_success(job: Job, connection: Redis, result: Any, *_: Any) -> None:

@@ -15,7 +15,6 @@ from dramatiq import Worker, pipeline
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import (
-    AsyncIO,
     CurrentMessage,
     GroupCallbacks,
     Middleware,
@@ -759,29 +758,6 @@ class TestSetUp:
             pass
         assert bench.seen == [bench.kit.app.name]
         assert actor.fn.__wrapped__.__name__ == "<lambda>"
-
-
-async def fetch() -> None:
-    """A coroutine function."""
-
-
-class TestCoroutines:
-    """Actors that Dramatiq runs on an event loop."""
-
-    def test_a_declaration_is_refused(self, bench: Bench) -> None:
-        """The decorator raises, and says what to do."""
-        bench.broker.add_middleware(AsyncIO())
-        with pytest.raises(ActorRefusedError, match="'fetch' is a coroutine function") as caught:
-            bench.actor(fetch)
-        assert isinstance(caught.value, TypeError)
-        assert "fetch" not in bench.broker.actors
-
-    def test_an_actor_that_is_already_there(self, sqlite_kit: Kit) -> None:
-        """The middleware cannot be added."""
-        broker = StubBroker()
-        declare(fetch, broker)
-        with pytest.raises(ActorRefusedError, match="'fetch' is a coroutine function"):
-            broker.add_middleware(SafeSessionMiddleware(sqlite_kit.app))
 
 
 def test_many_threads(make_kit: MakeKit, database: Database) -> None:

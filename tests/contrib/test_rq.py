@@ -306,7 +306,6 @@ def test_a_redis_that_is_down_while_hooks_raise(sqlite_kit: Kit) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[..., Any], dict[str, Any], str]] = {
-    "coroutine": (rq_jobs.coroutine, {}, "'coroutine' is a coroutine function"),
     "arity": (
         rq_jobs.store,
         {},
@@ -371,17 +370,6 @@ def test_wrong_arguments_that_are_sent_at_once(rq_queue: AppQueue) -> None:
     with pytest.raises(TypeError, match="too many positional arguments"):
         rq_queue.enqueue(rq_jobs.store, "tea", 2)
     assert rq_queue.enqueue("tests.contrib.rq_jobs.store", "tea", 2).args == ("tea", 2)
-
-
-def test_a_coroutine_function_as_a_job(stored: Kit, rq_queue: AppQueue) -> None:
-    """It is refused by our queue; from another one it fails before it runs, and says why."""
-    with pytest.raises(TypeError, match="'coroutine' is a coroutine function"):
-        rq_queue.enqueue(rq_jobs.coroutine)
-    job = Queue(rq_queue.name, connection=rq_queue.connection).enqueue(rq_jobs.coroutine)
-    work(stored, rq_queue)
-    result = job.latest_result()
-    assert result is not None
-    assert "The job 'coroutine' is a coroutine function" in str(result.exc_string)
 
 
 # --- The app of a worker ------------------------------------------------------------------------------------------

@@ -46,12 +46,13 @@ def test_newest_draft_goes_into_force(app: Flask, draft: int, runner: FlaskCliRu
 def test_scheduler_publishes_by_its_clock(
     start_worker: StartWorker, app: Flask, draft: int, database_url: str
 ) -> None:
-    """A process of its own does it when the time has come, again and again."""
+    """A process of its own does it when the time has come, again and again; a coroutine sends what it published."""
     worker = start_worker(
         *("-m", "flask", "--app", "example_app", "scheduler", "--every", "0.5"),
         environ={"FLASK_SQLALCHEMY_DATABASE_URI": database_url},
     )
     worker.wait_for("^corner_cafe: schedule 1 published\n(.*\n)*corner_cafe: nothing published")
+    worker.wait_for("^schedule 1: [0-9]+ hours of 7 people$")
     assert statuses(app) == {draft: "published"}
     assert stored(app)["published"] == 1
     assert actions(app) == ["published"]

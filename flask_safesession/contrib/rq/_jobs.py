@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import sys
@@ -16,7 +17,7 @@ from flask_safesession.errors import NoAppError
 
 from .._marks import is_transactional
 
-__all__ = ["AppJob", "bound_job_class", "function_name", "perform", "refuse_coroutine"]
+__all__ = ["AppJob", "bound_job_class", "function_name", "perform"]
 
 
 class AppJob(Job):
@@ -50,11 +51,7 @@ class AppJob(Job):
 
     @property
     def func(self) -> Callable[..., Any]:
-        """The function, which runs in a new context.
-
-        Raises:
-            TypeError: If it is a coroutine function.
-        """
+        """The function, which runs in a new context; a coroutine function does on an event loop of its own."""
         return self._in_context(super().func)  # type: ignore[no-any-return]
 
     @property
@@ -75,12 +72,12 @@ class AppJob(Job):
     def _in_context(self, fn: Any) -> Any:
         if fn is None:
             return None
-        refuse_coroutine(fn)
 
         @functools.wraps(fn)
         def run(*args: Any, **kwargs: Any) -> Any:
             manager = self.contexts(is_transactional(fn, self.transactional))
-            return manager.wrap(fn)(*args, **kwargs)
+            result = manager.wrap(fn)(*args, **kwargs)
+            return asyncio.run(result) if inspect.iscoroutine(result) else result
 
         return run
 
@@ -107,19 +104,6 @@ def perform(job: Job) -> None:
         raise
     if job.success_callback:
         job.success_callback(job, job.connection, result)
-
-
-def refuse_coroutine(fn: Callable[..., Any] | str) -> None:
-    """Refuse what a worker would call and not await.
-
-    Raises:
-        TypeError: If *fn* is a coroutine function.
-    """
-    if inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", fn)):  # noqa: B004
-        raise TypeError(
-            f"The job '{function_name(fn)}' is a coroutine function: RQ would run it on an event loop when its "
-            "application context is gone. Make it a plain function, which may call 'asyncio.run()'."
-        )
 
 
 def function_name(fn: Any) -> str:

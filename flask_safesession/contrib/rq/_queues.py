@@ -13,7 +13,7 @@ from rq.job import Job
 
 from .._arguments import refuse_bound_arguments, refuse_wrong_arguments
 from .._messages import call_text, send_on_commit
-from ._jobs import AppJob, function_name, perform, refuse_coroutine
+from ._jobs import AppJob, function_name, perform
 
 __all__ = ["AppQueue", "enqueue_on_commit"]
 
@@ -48,7 +48,7 @@ class AppQueue(Queue):
         """Make a job, whichever method is to enqueue it; arguments as for :class:`rq.Queue`.
 
         Raises:
-            TypeError: If *func* is a coroutine function or does not take the arguments.
+            TypeError: If *func* does not take the arguments.
             DetachedArgumentError: If an argument is or holds an ORM instance, a session or a proxy.
         """
         _check(func, args or (), kwargs or {})
@@ -98,7 +98,7 @@ def enqueue_on_commit(queue: Queue, f: Callable[..., Any] | str, *args: Any, **k
 
     Raises:
         NoTransactionError: If no transaction is open.
-        TypeError: If *f* is a coroutine function or does not take the arguments, or a pipeline is given.
+        TypeError: If *f* does not take the arguments, or a pipeline is given.
         DetachedArgumentError: If an argument is or holds an ORM instance, a session or a proxy.
 
     .. versionadded:: 0.1
@@ -139,7 +139,6 @@ def _send_later(
 
 
 def _check(fn: Callable[..., Any] | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    refuse_coroutine(fn)
     name = fn if isinstance(fn, str) else f"{getattr(fn, '__module__', '')}.{function_name(fn)}"
     text = f"the RQ job '{name}'"
     refuse_bound_arguments(text, args, kwargs)

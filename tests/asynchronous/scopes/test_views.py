@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from flask import Response, abort, redirect, stream_with_context
-from flask.views import MethodView
+from flask.views import MethodView, View
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from werkzeug.test import TestResponse
@@ -159,16 +160,80 @@ def test_a_method_of_a_class(sqlite_kit: AsyncKit) -> None:
     assert (_get(sqlite_kit, Items.as_view("items")).status_code, sqlite_kit.names()) == (400, [])
 
 
-def test_a_method_without_a_mark_is_refused(make_kit: MakeKit) -> None:
-    """Flask runs it inside a plain function, around which there would be a synchronous scope."""
+@pytest.mark.parametrize("case", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("base", [MethodView, View])
+@pytest.mark.parametrize("every", [True, False])
+def test_the_methods_of_all_classes(
+    make_kit: MakeKit, base: type[View], every: bool, case: tuple[Callable[[], Any], int, bool]
+) -> None:
+    """The scope of ``SAFESESSION_TRANSACTIONAL_VIEWS`` is around the coroutine, whose response decides."""
+    kit = make_kit(options={"transactional_views": True})
+    scopes: list[Any] = []
+    end, status, stores = case
+
+    async def answer(_: View) -> Any:
+        scopes.append(current_scope())
+        await _store(kit, f"item {len(scopes)}")
+        return end()
+
+    method = "get" if base is MethodView else "dispatch_request"
+    body = {method: answer, "init_every_request": every, "decorators": [_unchanged]}
+    items: Any = type("Items", (base,), body)
+    view = items.as_view("items")
+    assert [_get(kit, view).status_code, kit.app.test_client().head("/").status_code] == [
+        status
+    ] * 2
+    assert [each.name for each in scopes] == ["answer"] * 2
+    assert (kit.names(), kit.checkedout()) == (["item 1", "item 2"] if stores else [], 0)
+
+
+def _unchanged(view: Callable[..., Any]) -> Callable[..., Any]:
+    return functools.wraps(view)(lambda **arguments: view(**arguments))
+
+
+def test_the_methods_of_one_class_differ(make_kit: MakeKit) -> None:
+    """One has the scope of the setting, one its own, one none."""
+    kit = make_kit(options={"transactional_views": True})
+
+    class Items(MethodView):
+        async def get(self) -> str:
+            return self.scope()
+
+        @transactional(name="mine")
+        async def put(self) -> str:
+            return self.scope()
+
+        @non_transactional
+        async def post(self) -> str:
+            return self.scope()
+
+        def scope(self) -> str:
+            scope = current_scope()
+            return "none" if scope is None else f"{scope.name}, {scope.depth}"
+
+    kit.app.add_url_rule("/", view_func=Items.as_view("items"))
+    client = kit.app.test_client()
+    answers = [client.open("/", method=each).text for each in ("GET", "PUT", "POST")]
+    assert answers == ["get, 1", "mine, 1", "none"]
+
+
+def test_other_coroutine_methods_have_no_scope(make_kit: MakeKit) -> None:
+    """Such as a method that is a function of another view, or of the app."""
+    kit = make_kit(options={"transactional_views": True})
+    scopes: list[Any] = []
 
     class Items(MethodView):
         async def get(self) -> str:
             return "ok"
 
-    kit = make_kit(options={"transactional_views": True})
-    with pytest.raises(TypeError, match=r"'.*Items\.get', which is a coroutine function"):
-        _get(kit, Items.as_view("items"))
+        async def check(self) -> None:
+            scopes.append(current_scope())
+
+    kit.app.before_request(Items().check)
+    assert (_get(kit, Items.as_view("items")).text, scopes) == ("ok", [None])
+    assert kit.app.test_client().get("/unknown").status_code == 404
+    kit.app.ensure_sync(Items().check)()
+    assert scopes == [None] * 3
 
 
 def test_two_requests_have_sessions_of_their_own(kit: AsyncKit) -> None:
