@@ -11,7 +11,7 @@ from sqlalchemy import Engine, Pool
 
 from .. import errors
 from .._core.places import outside
-from ._isolation import engines_of
+from ._engines import engines_of
 
 __all__ = ["refused"]
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import DBAPIError
 from typing_extensions import Self
 
-from ._isolation import engines_of
+from ._engines import engines_of
 from ._statements import kind_of
 from ._taps import tap
 

@@ -19,7 +19,7 @@ from .._core.scope import Scope
 from .._jobs.job import PooledJob
 from .._jobs.threads import AppContextThread
 from .._unit import existing_unit
-from ._isolation import engines_of
+from ._engines import engines_of
 
 __all__ = ["LeakWatch"]
 

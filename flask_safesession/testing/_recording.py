@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask
 
-from ._isolation import engines_of
+from ._engines import engines_of
 from ._taps import tap
 
 __all__ = ["assert_statements", "recorded_statements"]
