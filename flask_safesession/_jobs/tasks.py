@@ -8,6 +8,7 @@ from asyncio import Task
 from collections.abc import Callable, Coroutine, Mapping
 from types import CodeType
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from flask import Flask
 
@@ -21,9 +22,11 @@ from .contexts import copy_variables, end_context
 from .job import sent_values
 from .options import JobOptions
 
-__all__ = ["make_task"]
+__all__ = ["make_task", "running_tasks"]
 
 T = TypeVar("T")
+
+_running: WeakKeyDictionary[Task[Any], Coroutine[Any, Any, Any]] = WeakKeyDictionary()
 
 
 def make_task(options: JobOptions, coro: Coroutine[Any, Any, T], name: str | None) -> Task[T]:
@@ -49,8 +52,20 @@ def make_task(options: JobOptions, coro: Coroutine[Any, Any, T], name: str | Non
     except BaseException:
         coro.close()
         raise
-    task.add_done_callback(lambda _: coro.close())  # it may have been cancelled before it began
+    _running[task] = coro
+    task.add_done_callback(_ended)
     return task
+
+
+def running_tasks() -> dict[Task[Any], Coroutine[Any, Any, Any]]:
+    """Those that have not ended, with what they were given."""
+    return dict(_running.items())
+
+
+def _ended(task: Task[Any]) -> None:
+    coro = _running.pop(task, None)
+    if coro is not None:
+        coro.close()  # it may have been cancelled before it began
 
 
 def _loop() -> asyncio.AbstractEventLoop:

@@ -59,6 +59,13 @@ class AsyncSharedConnection(SharedConnection):
             pass
         yield
 
+    def forget(self, loan: Loan) -> None:
+        super().forget(loan)
+        self.remarks.append(
+            f"Nobody gave back the connection that {loan.place} took; the garbage collector found it, and in production "
+            "SQLAlchemy drops such a connection. Close the session in the coroutine that opened it, as 'async with' does."
+        )
+
     def close(self) -> None:
         super().close()
         self.loop.stop()

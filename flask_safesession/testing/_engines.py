@@ -12,7 +12,7 @@ from .. import errors
 from .._core.places import outside
 from .._state import STATE, AppState
 
-__all__ = ["each_engine", "engines_of", "state_of"]
+__all__ = ["all_engines_of", "each_engine", "engines_of", "state_of"]
 
 
 def state_of(app: Flask) -> AppState:
@@ -31,7 +31,7 @@ def state_of(app: Flask) -> AppState:
 
 
 def engines_of(app: Flask) -> list[Engine]:
-    """The engines of *app*, each once.
+    """The blocking engines of *app*, each once.
 
     Raises:
         NoAppError: If the app has no ``SafeSession``.
@@ -39,6 +39,12 @@ def engines_of(app: Flask) -> list[Engine]:
     state = state_of(app)
     with app.app_context():
         return list({id(each.pool): each for each in state.source.engines().values()}.values())
+
+
+def all_engines_of(app: Flask) -> list[Engine]:
+    """The same, and the async ones that are there by now."""
+    found = state_of(app).asynchronous
+    return [*engines_of(app), *({} if found is None else found.engines()).values()]
 
 
 @contextlib.contextmanager
@@ -53,16 +59,14 @@ def each_engine(
         NoAppError: If the app has no ``SafeSession``.
     """
     state = state_of(app)
-    blocking = engines_of(app)
+    known = all_engines_of(app)
     with contextlib.ExitStack() as undo:
 
         def meet(engines: Iterable[Engine]) -> None:
             for engine in engines:
                 undo.callback(begin(engine))
 
-        meet([*blocking, *more])
-        if state.asynchronous is not None:
-            meet(state.asynchronous.engines().values())
+        meet([*known, *more])
         state.watchers.append(meet)
         undo.callback(state.watchers.remove, meet)
         yield

@@ -110,7 +110,7 @@ class _EngineIsolation:
 def _kinds(engine: Engine) -> tuple[type[LendingPool], type[SharedConnection]]:
     if not engine.dialect.is_async:
         return LendingPool, SharedConnection
-    from ._async_lending import AsyncLendingPool, AsyncSharedConnection  # noqa: PLC0415 - needs the extra 'async'
+    from ._async_lending import AsyncLendingPool, AsyncSharedConnection
 
     return AsyncLendingPool, AsyncSharedConnection
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from sqlalchemy import Engine
 from sqlalchemy.util import await_only, greenlet_spawn
 from typing_extensions import ParamSpec, Self
 
-__all__ = ["LoopCursor", "OnLoop", "TestLoop"]
+__all__ = ["LoopCursor", "OnLoop", "TestLoop", "run_for"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,6 +72,14 @@ class TestLoop:
     def _work(self) -> None:
         self._loop.run_forever()
         self._loop.close()
+
+
+def run_for(engine: Engine, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What *fn* returns where it may use connections of *engine*."""
+    if not engine.dialect.is_async:
+        return fn(*args, **kwargs)
+    with TestLoop() as loop:
+        return loop.run(fn, *args, **kwargs)
 
 
 class OnLoop:

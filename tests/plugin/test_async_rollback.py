@@ -182,7 +182,6 @@ def test_rows_one_after_the_other(kit: Kit) -> None:
 
 def test_blocking_sessions_see_nothing(kit: Kit) -> None:
     """Nor the reverse: each kind has a connection of its own."""
-
     run(kit, add, kit, "async")
     with kit.app.app_context():
         if kit.database.dialect == "sqlite":
