@@ -62,8 +62,9 @@ class AsyncSharedConnection(SharedConnection):
     def forget(self, loan: Loan) -> None:
         super().forget(loan)
         self.remarks.append(
-            f"Nobody gave back the connection that {loan.place} took; the garbage collector found it, and in production "
-            "SQLAlchemy drops such a connection. Close the session in the coroutine that opened it, as 'async with' does."
+            f"Nobody gave back the connection that {loan.place} took; the garbage collector found it. In production "
+            "SQLAlchemy drops such a connection. Close the session in the coroutine that opened it, as 'async with' "
+            "does."
         )
 
     def close(self) -> None:
@@ -124,7 +125,8 @@ class AsyncLentConnection(LentConnection):
 
     def _make_cursor(self, *args: Any, **kwargs: Any) -> Any:
         loop = cast(AsyncSharedConnection, self._shared).loop
-        return LoopCursor(loop.run(super()._make_cursor, *args, **kwargs), loop)
+        cursor = loop.run(super()._make_cursor, *args, **kwargs)
+        return LoopCursor(cursor, loop, streams=bool(args or kwargs))  # SQLAlchemy gives none else
 
 
 class AsyncLendingPool(LendingPool):

@@ -82,11 +82,11 @@ class _SQLite(Database):
     def open(self, raw: Any) -> None:
         # Python's driver begins only before a write: until then RELEASE would commit.
         if not _driver(raw).in_transaction:
-            raw.execute("BEGIN")
+            _ask(raw, "BEGIN")
 
     def close(self, raw: Any) -> None:
         if _driver(raw).in_transaction:
-            raw.execute("ROLLBACK")
+            _ask(raw, "ROLLBACK")
 
     def vet(self, statement: str) -> None:
         file = self.engine.url.database
@@ -111,9 +111,9 @@ class _SQLite(Database):
 
     def check_deferred(self, raw: Any) -> None:
         deferred = "SELECT 1 FROM sqlite_master WHERE sql LIKE '%DEFERRED%' LIMIT 1"
-        if raw.execute("PRAGMA foreign_keys").fetchone() == (0,):
+        if _ask(raw, "PRAGMA foreign_keys") == (0,):
             return
-        if raw.execute(deferred).fetchone() and raw.execute("PRAGMA foreign_key_check").fetchone():
+        if _ask(raw, deferred) and _ask(raw, "PRAGMA foreign_key_check"):
             dbapi: Any = self.engine.dialect.loaded_dbapi
             raise dbapi.IntegrityError("FOREIGN KEY constraint failed")
 
@@ -178,6 +178,13 @@ class _MariaDB(Database):
     def read_only_error(self) -> BaseException | None:
         error: BaseException = self.engine.dialect.loaded_dbapi.OperationalError(1792, _READ_ONLY)
         return error
+
+
+def _ask(raw: Any, statement: str) -> Any:
+    """The first row of the answer."""
+    with closing(raw.cursor()) as cursor:
+        cursor.execute(statement)
+        return cursor.fetchone()
 
 
 def _driver(raw: Any) -> Any:

@@ -96,16 +96,22 @@ class OnLoop:
 
 
 class LoopCursor:
-    """A cursor of a connection that belongs to *loop*, for code that runs on any other."""
+    """A cursor of a connection that belongs to *loop*, for code that runs on any other.
 
-    def __init__(self, cursor: Any, loop: TestLoop) -> None:
-        vars(self).update(_cursor=cursor, _loop=loop)
+    Args:
+        cursor: The cursor.
+        loop: The loop.
+        streams: The rows are fetched one after the other from the server.
+    """
+
+    def __init__(self, cursor: Any, loop: TestLoop, *, streams: bool) -> None:
+        vars(self).update(_cursor=cursor, _loop=loop, _streams=streams)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._cursor, name)
         if not callable(found):
             return found
-        waits = self._cursor.server_side or name.startswith("execute")
+        waits = self._streams or name.startswith("execute")
         return functools.partial(self._loop.wait if waits else self._loop.run, found)
 
     def __setattr__(self, name: str, value: object) -> None:

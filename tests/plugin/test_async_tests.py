@@ -90,7 +90,7 @@ def test_a_refused_database(sqlite_kit: Kit) -> None:
     """A coroutine has to ask for it, too."""
     with refused(sqlite_kit.app):
         with pytest.raises(
-            errors.IsolationUnavailableError, match="'names' .*has not asked for it"
+            errors.IsolationUnavailableError, match=r"'names' .*has not asked for it"
         ):
             run(sqlite_kit, names, sqlite_kit)
     assert run(sqlite_kit, names, sqlite_kit) == []
