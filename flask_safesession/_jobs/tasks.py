@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from asyncio import Task
 from collections.abc import Callable, Coroutine, Mapping
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -26,7 +26,7 @@ __all__ = ["make_task", "running_tasks"]
 
 T = TypeVar("T")
 
-_running: WeakKeyDictionary[Task[Any], Coroutine[Any, Any, Any]] = WeakKeyDictionary()
+_running: WeakKeyDictionary[Task[Any], Any] = WeakKeyDictionary()
 
 
 def make_task(options: JobOptions, coro: Coroutine[Any, Any, T], name: str | None) -> Task[T]:
@@ -57,15 +57,13 @@ def make_task(options: JobOptions, coro: Coroutine[Any, Any, T], name: str | Non
     return task
 
 
-def running_tasks() -> dict[Task[Any], Coroutine[Any, Any, Any]]:
-    """Those that have not ended, with what they were given."""
-    return dict(_running.items())
+def running_tasks() -> dict[Task[Any], FrameType]:
+    """Those whose coroutine has not ended, with its frame."""
+    return {task: coro.cr_frame for task, coro in list(_running.items()) if coro.cr_frame}
 
 
 def _ended(task: Task[Any]) -> None:
-    coro = _running.pop(task, None)
-    if coro is not None:
-        coro.close()  # it may have been cancelled before it began
+    _running.pop(task).close()  # it may have been cancelled before it began
 
 
 def _loop() -> asyncio.AbstractEventLoop:

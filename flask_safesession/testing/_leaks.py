@@ -49,7 +49,7 @@ class LeakWatch:
     def __enter__(self) -> Self:
         self._context = _current()
         self._known = _scopes()
-        self._tasks = running_tasks()
+        self._tasks = set(running_tasks())
         event.listen(Pool, "checkout", self._checked_out)
         event.listen(Pool, "checkin", self._checked_in)
         event.listen(Pool, "detach", self._checked_in)
@@ -71,9 +71,8 @@ class LeakWatch:
 
     def scopes(self) -> Iterator[str]:
         """The scopes that are open in the context on top, a sentence for each."""
-        for scope in _scopes():
-            if scope not in self._known:
-                yield f"the scope '{scope.name}' ({scope.place.where}) is still open"
+        for scope in _scopes() - self._known:
+            yield f"the scope '{scope.name}' ({scope.place.where}) is still open"
 
     def _contexts(self) -> Iterator[str]:
         context = _current()
@@ -86,12 +85,11 @@ class LeakWatch:
         if not self._taken and not self._dropped:
             return
         pools = [each.pool for each in all_engines_of(self._app)]
-        for pool, place in self._taken.values():
+        left = [("is still out of its pool", *each) for each in self._taken.values()]
+        left += [("was out until its event loop was closed", *each) for each in self._dropped]
+        for what, pool, place in left:
             if _is_one_of(pool, pools):
-                yield f"a connection is still out of its pool, taken by {place}"
-        for pool, place in self._dropped:
-            if _is_one_of(pool, pools):
-                yield f"a connection was out until its event loop was closed, taken by {place}"
+                yield f"a connection {what}, taken by {place}"
 
     def _running_jobs(self) -> list[str]:
         """The jobs that go on, after a moment for those that are about to end."""
@@ -101,9 +99,8 @@ class LeakWatch:
         return found
 
     def _find_tasks(self) -> Iterator[str]:
-        for task, coro in running_tasks().items():
-            frame: FrameType | None = getattr(coro, "cr_frame", None)
-            if task not in self._tasks and frame is not None:
+        for task, frame in running_tasks().items():
+            if task not in self._tasks:
                 place = Place(frame.f_code, frame.f_lasti)
                 yield f"a job still runs in the task '{task.get_name()}', in {place}"
 
@@ -126,11 +123,12 @@ def _current() -> object:
     return app_ctx._get_current_object() if app_ctx else None  # type: ignore[attr-defined]
 
 
-def _scopes() -> list[Scope]:
+def _scopes() -> set[Scope]:
     unit = existing_unit()
     if unit is None:
-        return []
-    return [each for each in (unit.scope, *(unit.tasks.scopes() if unit.tasks else ())) if each]
+        return set()
+    own = [] if unit.scope is None else [unit.scope]
+    return {*own, *(unit.tasks.scopes() if unit.tasks else ())}
 
 
 def _is_one_of(pool: Pool, pools: list[Pool]) -> bool:

@@ -13,10 +13,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, MissingGreenlet
 from flask_safesession import errors, session_manager
 from flask_safesession.testing import RollbackIsolation
 
-from ..asynchronous.sessions import run
-from ..asynchronous.test_sources import ASYNC_URLS, async_url
 from ..conftest import Wanted
 from ..kit import Kit, MakeKit
+from .sessions import run
+from .test_sources import ASYNC_URLS, async_url
 
 
 @pytest.fixture(params=ASYNC_URLS)

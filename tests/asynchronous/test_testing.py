@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import re
 from contextlib import ExitStack
@@ -21,12 +22,13 @@ from flask_safesession.testing import (
     recorded_statements,
 )
 from flask_safesession.testing._access import refused
+from flask_safesession.testing._async_lending import AsyncSharedConnection
 
-from ..asynchronous.sessions import run, session
-from ..asynchronous.test_sources import async_url
 from ..conftest import Wanted
 from ..kit import Kit, MakeKit
-from .test_async_rollback import add, names, store
+from .sessions import inner_engine, run, session
+from .test_rolled_back import add, names, store
+from .test_sources import async_url
 
 
 def test_real_commits(kit: Kit) -> None:
@@ -96,6 +98,31 @@ def test_a_refused_database(sqlite_kit: Kit) -> None:
     assert run(sqlite_kit, names, sqlite_kit) == []
 
 
+def test_rows_of_a_connection(kit: Kit) -> None:
+    """They are read after the statement, where nobody waits any more."""
+
+    async def main() -> list[str]:
+        async with session_manager() as opened:
+            opened.add_all([kit.Item(name="a"), kit.Item(name="b")])
+            connection = await opened.connection()
+            await opened.flush()
+            result = await connection.execute(select(kit.Item.name).order_by(kit.Item.name))
+            return list(result.scalars())
+
+    with RollbackIsolation(kit.app):
+        assert run(kit, main) == ["a", "b"]
+
+
+def test_code_that_cannot_wait(sqlite_kit: Kit) -> None:
+    """Outside of coroutines the thread waits for its turn, as the threads of blocking code do."""
+    shared = AsyncSharedConnection(inner_engine(sqlite_kit), patience=0.05)
+    assert shared.raw is not None
+    contextvars.Context().run(shared.begin, shared.lend())
+    with pytest.raises(errors.IsolationUnavailableError, match=r"waited 0\.05 s for its turn"):
+        contextvars.Context().run(shared.begin, shared.lend())
+    shared.close()
+
+
 def test_a_test_that_was_over(sqlite_kit: Kit) -> None:
     """A session that outlives the test is told so."""
     kit = sqlite_kit
@@ -128,17 +155,17 @@ def test_a_connection_that_is_left(kit: Kit, is_isolated: bool) -> None:
         run(kit, leak)
         (found,) = watch.report()
     end = "is still out of its pool" if is_isolated else "was out until its event loop was closed"
-    assert re.fullmatch(
-        rf"a connection {end}, taken by 'leak' \(.*test_async_tests.py:\d+\)", found
-    )
+    assert re.fullmatch(rf"a connection {end}, taken by 'leak' \(.*test_testing.py:\d+\)", found)
 
 
 def test_a_connection_that_is_out(sqlite_kit: Kit) -> None:
-    """Also on a loop that goes on."""
+    """Also on a loop that goes on; one that broke is not."""
     kit = sqlite_kit
 
     async def main() -> list[str]:
         with LeakWatch(kit.app) as watch:
+            async with session(kit) as broken:
+                await (await broken.connection()).invalidate()
             opened = session(kit)
             await opened.scalar(select(kit.Item.name))
             found = watch.report()
@@ -187,5 +214,5 @@ def test_a_scope_and_a_task_that_are_left(sqlite_kit: Kit) -> None:
         return found
 
     scope, job = run(kit, main)
-    assert re.fullmatch(r"the scope 'open' \(.*test_async_tests.py:\d+\) is still open", scope)
+    assert re.fullmatch(r"the scope 'open' \(.*test_testing.py:\d+\) is still open", scope)
     assert job.startswith("a job still runs in the task 'working', in 'wait' (")
