@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from flask import Flask
@@ -69,6 +69,7 @@ class AppState:
         registry: What ``db.session`` stands for now, guarded.
         run_hook: Runs the hooks of its sessions; tests put something else there.
         asynchronous: Where its async sessions come from, when one was asked for.
+        watchers: Who wants to know the async engines when they are made, before anybody uses them.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class AppState:
         self._find_source = find_source
         self._source: SessionSource | None = None
         self.asynchronous: AsyncSource | None = None
+        self.watchers: list[Callable[[Iterable[Engine]], None]] = []
         # What db.session stands for now, guarded: test kits replace it after init_app.
         self.registry: Callable[[], Registry] = self._first_registry
 

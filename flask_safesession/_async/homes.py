@@ -161,6 +161,10 @@ class TaskHomes:
             f"it is no part. {instead}."
         )
 
+    def scopes(self) -> list[Scope]:
+        """The innermost scope of each task that has one open."""
+        return [each.scope for each in self._homes.values() if each.scope is not None]
+
     def finish(self, error: BaseException | None) -> None:
         """End with the context what a task has left open that has ended, or that ends the context itself."""
         for task, home in list(self._homes.items()):

@@ -24,6 +24,7 @@ from sqlalchemy.pool import NullPool, Pool, PoolProxiedConnection, QueuePool
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from .._core.forks import after_fork_in_child, alive, is_in_memory
+from .._core.holding import LoopEndedError
 from .._core.runners import running_loop
 
 __all__ = ["divide_by_loops"]
@@ -173,7 +174,7 @@ class LoopPools:
     def _empty(self, pools: dict[FrontPool, Pool]) -> None:
         for lent in list(self._lent):
             if lent.is_valid and not lent.is_detached:
-                lent.invalidate()
+                lent.invalidate(LoopEndedError())
         for pool in pools.values():
             pool.dispose()
 

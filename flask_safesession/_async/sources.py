@@ -81,6 +81,8 @@ def async_source(state: AppState) -> Source:
         found = state.asynchronous
         if found is None or found.origin is not origin:
             found = state.asynchronous = _make(state, origin)
+            for each in state.watchers:
+                each(found.engines().values())
     return cast(Source, found)
 
 

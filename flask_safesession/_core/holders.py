@@ -67,8 +67,10 @@ def take_note(depth: int) -> Note:
         depth += 1
     try:
         frame = sys._getframe(depth)
-    except ValueError:  # nobody's program: the outermost frame
-        frame = sys._getframe(depth - 1)
+    except (
+        ValueError
+    ):  # what SQLAlchemy runs for a coroutine, or nobody's program: the outermost frame
+        frame = beyond(sys._getframe(depth - 1))
     if frame.f_code.co_filename == "<string>":
         frame = beyond(frame)
     loop = _get_running_loop()

@@ -24,7 +24,7 @@ from .places import module_at
 from .pool import capacity
 from .statistics import EngineStatistics, describe, engine_statistics
 
-__all__ = ["end_of_context", "read_engine", "take_unwatched", "watch_pool"]
+__all__ = ["LoopEndedError", "end_of_context", "read_engine", "take_unwatched", "watch_pool"]
 
 _SESSION = Session.__module__
 _SESSION_DEPTH = 4  # frames between the pool and a session that asks it, in SQLAlchemy 2.0 and 2.1
@@ -38,6 +38,10 @@ class StarvedError(errors.PoolStarvationError, PoolTimeoutError):  # type: ignor
 
 StarvedError.__name__ = StarvedError.__qualname__ = errors.PoolStarvationError.__name__
 StarvedError.__module__ = errors.__name__
+
+
+class LoopEndedError(Exception):
+    """Why a connection was dropped that nobody had given back: its event loop is closed."""
 
 
 class WatchedPool(Pool):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .scope import Home
+from .scope import Home, Scope
 
 __all__ = ["Tasks"]
 
@@ -26,6 +26,10 @@ class Tasks(Protocol):
 
     def refuse_blocking(self, what: str, instead: str) -> None:
         """Raise :class:`TransactionActiveError` if *what* is used inside an asynchronous scope."""
+        ...
+
+    def scopes(self) -> list[Scope]:
+        """The innermost scope of each of them that has one open."""
         ...
 
     def finish(self, error: BaseException | None) -> None:

@@ -6,8 +6,9 @@ import asyncio
 import inspect
 from asyncio import Task
 from collections.abc import Callable, Coroutine, Mapping
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from flask import Flask
 
@@ -21,9 +22,11 @@ from .contexts import copy_variables, end_context
 from .job import sent_values
 from .options import JobOptions
 
-__all__ = ["make_task"]
+__all__ = ["make_task", "running_tasks"]
 
 T = TypeVar("T")
+
+_running: WeakKeyDictionary[Task[Any], Any] = WeakKeyDictionary()
 
 
 def make_task(options: JobOptions, coro: Coroutine[Any, Any, T], name: str | None) -> Task[T]:
@@ -49,8 +52,18 @@ def make_task(options: JobOptions, coro: Coroutine[Any, Any, T], name: str | Non
     except BaseException:
         coro.close()
         raise
-    task.add_done_callback(lambda _: coro.close())  # it may have been cancelled before it began
+    _running[task] = coro
+    task.add_done_callback(_ended)
     return task
+
+
+def running_tasks() -> dict[Task[Any], FrameType]:
+    """Those whose coroutine has not ended, with its frame."""
+    return {task: coro.cr_frame for task, coro in list(_running.items()) if coro.cr_frame}
+
+
+def _ended(task: Task[Any]) -> None:
+    _running.pop(task).close()  # it may have been cancelled before it began
 
 
 def _loop() -> asyncio.AbstractEventLoop:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import NoReturn
 
 from flask import Flask
@@ -11,7 +11,7 @@ from sqlalchemy import Engine, Pool
 
 from .. import errors
 from .._core.places import outside
-from ._isolation import engines_of
+from ._engines import each_engine
 
 __all__ = ["refused"]
 
@@ -45,14 +45,16 @@ class RefusingPool(Pool):
         return "no connection for this test"
 
 
-@contextlib.contextmanager
-def refused(app: Flask) -> Iterator[None]:
+def refused(app: Flask) -> AbstractContextManager[None]:
     """Let *app* reach no database inside the ``with`` block."""
-    pools: list[tuple[Engine, Pool]] = [(each, each.pool) for each in engines_of(app)]
-    for engine, pool in pools:
-        engine.pool = RefusingPool(pool)
-    try:
-        yield
-    finally:
-        for engine, pool in pools:
-            engine.pool = pool
+    return each_engine(app, _refuse)
+
+
+def _refuse(engine: Engine) -> Callable[[], None]:
+    real = engine.pool
+    engine.pool = RefusingPool(real)
+
+    def end() -> None:
+        engine.pool = real
+
+    return end

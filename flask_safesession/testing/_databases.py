@@ -12,9 +12,12 @@ from sqlalchemy import Engine
 from sqlalchemy.pool import SingletonThreadPool
 
 from .. import errors
+from .._core.forks import is_in_memory
 from .._core.places import outside
 
-__all__ = ["Database", "database_of"]
+__all__ = ["Database", "Writers", "database_of"]
+
+Writers = dict[str, Engine]
 
 _SETTING = re.compile(r"set\s+local\s+([\w.\"]+)", re.IGNORECASE)
 _IMPLICIT_COMMIT = re.compile(
@@ -22,6 +25,8 @@ _IMPLICIT_COMMIT = re.compile(
     r"(?!\s+(or\s+replace\s+)?temporary\b)",
     re.IGNORECASE,
 )
+_CHANGES = re.compile(r"\b(insert|update|delete|replace|create|alter|drop)\b", re.IGNORECASE)
+_LOCK_SECONDS = 5
 _READ_ONLY = "Cannot execute statement in a READ ONLY transaction"
 
 
@@ -30,10 +35,12 @@ class Database:
 
     Args:
         engine: An engine on it.
+        writers: The engines of the test that have written to a file, by its name.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, writers: Writers) -> None:
         self.engine = engine
+        self.writers = writers
 
     def open(self, raw: Any) -> None:
         """Begin the transaction around the test; most drivers do so by themselves."""
@@ -68,18 +75,31 @@ class Database:
 
 
 class _SQLite(Database):
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: Engine, writers: Writers) -> None:
+        super().__init__(engine, writers)
         self._is_per_thread = isinstance(engine.pool, SingletonThreadPool)
 
     def open(self, raw: Any) -> None:
         # Python's driver begins only before a write: until then RELEASE would commit.
-        if not raw.in_transaction:
-            raw.execute("BEGIN")
+        if not _driver(raw).in_transaction:
+            _ask(raw, "BEGIN")
 
     def close(self, raw: Any) -> None:
-        if raw.in_transaction:
-            raw.execute("ROLLBACK")
+        if _driver(raw).in_transaction:
+            _ask(raw, "ROLLBACK")
+
+    def vet(self, statement: str) -> None:
+        file = self.engine.url.database
+        if not file or is_in_memory(self.engine) or not _CHANGES.search(statement):
+            return
+        first = self.writers.setdefault(file, self.engine)
+        if first is not self.engine:
+            raise errors.IsolationUnavailableError(
+                f"{outside().place} wrote to the SQLite file '{file}', which has one writer, and that is until the end "
+                f"of this test the engine of '{first.url}'. Let one kind of sessions write in this test, blocking ones "
+                "or asynchronous ones, or give it real transactions with "
+                "'@pytest.mark.safesession(isolation=\"commit\")'."
+            )
 
     def check_thread(self, home: int) -> None:
         if self._is_per_thread and threading.get_ident() != home:
@@ -91,15 +111,23 @@ class _SQLite(Database):
 
     def check_deferred(self, raw: Any) -> None:
         deferred = "SELECT 1 FROM sqlite_master WHERE sql LIKE '%DEFERRED%' LIMIT 1"
-        if raw.execute("PRAGMA foreign_keys").fetchone() == (0,):
+        if _ask(raw, "PRAGMA foreign_keys") == (0,):
             return
-        if raw.execute(deferred).fetchone() and raw.execute("PRAGMA foreign_key_check").fetchone():
+        if _ask(raw, deferred) and _ask(raw, "PRAGMA foreign_key_check"):
             dbapi: Any = self.engine.dialect.loaded_dbapi
             raise dbapi.IntegrityError("FOREIGN KEY constraint failed")
 
 
 class _PostgreSQL(Database):
     _has_deferred: bool | None = None
+
+    def open(self, raw: Any) -> None:
+        # What waits for another connection of the same test would wait for ever.
+        with closing(raw.cursor()) as cursor:
+            cursor.execute(
+                f"SELECT set_config('lock_timeout', '{_LOCK_SECONDS}s', true)"
+                " WHERE current_setting('lock_timeout') = '0'"
+            )
 
     def check_deferred(self, raw: Any) -> None:
         with closing(raw.cursor()) as cursor:
@@ -152,7 +180,19 @@ class _MariaDB(Database):
         return error
 
 
-_DATABASES: dict[str, Callable[[Engine], Database]] = {
+def _ask(raw: Any, statement: str) -> Any:
+    """The first row of the answer."""
+    with closing(raw.cursor()) as cursor:
+        cursor.execute(statement)
+        return cursor.fetchone()
+
+
+def _driver(raw: Any) -> Any:
+    """The driver's own connection, where SQLAlchemy has put one of its own around it."""
+    return getattr(raw, "driver_connection", raw)
+
+
+_DATABASES: dict[str, Callable[[Engine, Writers], Database]] = {
     "sqlite": _SQLite,
     "postgresql": _PostgreSQL,
     "mariadb": _MariaDB,
@@ -160,7 +200,7 @@ _DATABASES: dict[str, Callable[[Engine], Database]] = {
 }
 
 
-def database_of(engine: Engine) -> Database:
+def database_of(engine: Engine, writers: Writers | None = None) -> Database:
     """What the database of *engine* needs.
 
     Raises:
@@ -172,4 +212,4 @@ def database_of(engine: Engine) -> Database:
             f"A test cannot be rolled back on '{name}': only SQLite, PostgreSQL, MariaDB and MySQL are known. Give it "
             "real transactions with '@pytest.mark.safesession(isolation=\"commit\")'."
         )
-    return _DATABASES[name](engine)
+    return _DATABASES[name](engine, {} if writers is None else writers)

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import DBAPIError
 from typing_extensions import Self
 
-from ._isolation import engines_of
+from ._engines import each_engine
+from ._loop import run_for
 from ._statements import kind_of
 from ._taps import tap
 
@@ -63,10 +64,18 @@ class CommitIsolation:
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
-        for engine in engines_of(self._app):
+        written: list[_Written] = []
+
+        def watch(engine: Engine) -> Callable[[], None]:
+            for each in written:
+                if engine.dialect.is_async and each.reaches(engine):
+                    return each.watch(engine)
             if self._resets:
-                _reset_sequences(engine)
-            self._undo.callback(_Written(engine).empty)
+                run_for(engine, _reset_sequences, engine)
+            written.append(_Written(engine))
+            return written[-1].empty
+
+        self._undo.enter_context(each_engine(self._app, watch))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -74,13 +83,21 @@ class CommitIsolation:
 
 
 class _Written:
-    """The tables of one engine that were written to, in the order of the first write."""
+    """The tables of one database that were written to, in the order of the first write."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._tables: dict[str, None] = {}
         self._is_known = True
-        tap(engine).look(self._note)
+        self._look_away = self.watch(engine)
+
+    def reaches(self, engine: Engine) -> bool:
+        """Whether *engine* leads to the same database."""
+        return _address(engine) == _address(self._engine)
+
+    def watch(self, engine: Engine) -> Callable[[], None]:
+        """Note what *engine* writes, until what is returned is called."""
+        return tap(engine).look(self._note)
 
     def _note(self, _: Any, statement: str, __: object) -> None:
         tables = tables_written(statement)
@@ -91,7 +108,10 @@ class _Written:
 
     def empty(self) -> None:
         """Empty them; rows that refer to others are deleted first."""
-        tap(self._engine).look_away(self._note)
+        self._look_away()
+        run_for(self._engine, self._empty)
+
+    def _empty(self) -> None:
         if self._is_known:
             try:
                 self._delete(reversed(self._tables))
@@ -109,6 +129,10 @@ class _Written:
             for statement in [*before, *statements, *after]:
                 connection.exec_driver_sql(statement)
             connection.commit()
+
+
+def _address(engine: Engine) -> tuple[str | None, int | None, str | None]:
+    return engine.url.host, engine.url.port, engine.url.database
 
 
 # Without an end to the waiting, a connection that the test has left open would stop the run.

@@ -23,7 +23,7 @@ from .._core.places import Place, outside
 from .._core.sending import ORIGINAL
 from .._unit import current_rules
 from ._driver_errors import LOST, check_error, driver_error
-from ._isolation import engines_of
+from ._engines import engines_of
 from ._pools import LendingPool
 from ._taps import is_introduced, tap
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from .._core.hooks import Hook
 from .._core.ledger import find_ledger
 from .._core.outcome import Outcome
-from ._isolation import state_of
+from ._engines import state_of
 
 __all__ = ["CapturedHooks", "captured_commit_hooks", "waiting"]
 

@@ -14,43 +14,18 @@ from typing_extensions import Self
 from .. import errors
 from .._core.dialects import wire_engine
 from .._core.places import outside
-from .._state import STATE, AppState
 from .._unit import current_rules
+from ._databases import Writers
+from ._engines import each_engine
 from ._lending import PATIENCE, SharedConnection
 from ._loans import loan_of
 from ._pools import LendingPool
 from ._statements import Translator
 from ._taps import tap
 
-__all__ = ["RollbackIsolation", "engines_of", "state_of"]
+__all__ = ["RollbackIsolation"]
 
 _LEVEL = "isolation_level"
-
-
-def state_of(app: Flask) -> AppState:
-    """What the extension knows about *app*.
-
-    Raises:
-        NoAppError: If the app has no ``SafeSession``.
-    """
-    state: AppState | None = getattr(app, "extensions", {}).get(STATE)
-    if state is None:
-        raise errors.NoAppError(
-            f"{outside().place} wants the database of {app!r}, which has no SafeSession. Call 'SafeSession(app)' or "
-            "'safe.init_app(app)' where the app is made."
-        )
-    return state
-
-
-def engines_of(app: Flask) -> list[Engine]:
-    """The engines of *app*, each once.
-
-    Raises:
-        NoAppError: If the app has no ``SafeSession``.
-    """
-    state = state_of(app)
-    with app.app_context():
-        return list({id(each.pool): each for each in state.source.engines().values()}.values())
 
 
 class RollbackIsolation:
@@ -80,9 +55,13 @@ class RollbackIsolation:
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
+        writers: Writers = {}
+
+        def isolate(engine: Engine) -> Callable[[], None]:
+            return _EngineIsolation(engine, self._patience, writers).end
+
         with ExitStack() as undo:
-            for engine in [*engines_of(self._app), *self._more]:
-                undo.callback(_EngineIsolation(engine, self._patience).end)
+            undo.enter_context(each_engine(self._app, isolate, self._more))
             self._undo = undo.pop_all()
         return self
 
@@ -93,7 +72,7 @@ class RollbackIsolation:
 class _EngineIsolation:
     """One engine, for the time of a test."""
 
-    def __init__(self, engine: Engine, patience: float) -> None:
+    def __init__(self, engine: Engine, patience: float, writers: Writers) -> None:
         if isinstance(engine.pool, LendingPool):
             raise errors.IsolationUnavailableError(
                 f"{outside().place} isolates '{engine.url}', which is isolated already. Ask for one isolation of a "
@@ -101,14 +80,15 @@ class _EngineIsolation:
             )
         wire_engine(engine, current_rules())  # before anything of it is replaced
         self._engine = engine
-        self._shared = SharedConnection(engine, patience)
+        pool, shared = _kinds(engine)
+        self._shared = shared(engine, patience, writers)
         dialect = vars(engine.dialect)
         self._replaced = {name: dialect.get(name) for name in _methods(self._shared)}
         dialect.update(_methods(self._shared))
         event.listen(engine, "engine_connect", _note_options)
         event.listen(engine, "set_connection_execution_options", _note_level)
         tap(engine).send(Translator(self._shared).send)
-        engine.pool = LendingPool(self._shared)
+        engine.pool = pool(self._shared)
 
     def end(self) -> None:
         """Undo what was stored, and let the engine be what it was."""
@@ -125,6 +105,14 @@ class _EngineIsolation:
         self._shared.close()
         for remark in self._shared.remarks:
             warnings.warn(remark, errors.SafeSessionWarning, stacklevel=1)
+
+
+def _kinds(engine: Engine) -> tuple[type[LendingPool], type[SharedConnection]]:
+    if not engine.dialect.is_async:
+        return LendingPool, SharedConnection
+    from ._async_lending import AsyncLendingPool, AsyncSharedConnection
+
+    return AsyncLendingPool, AsyncSharedConnection
 
 
 def _methods(shared: SharedConnection) -> dict[str, Callable[..., Any]]:

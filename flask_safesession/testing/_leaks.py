@@ -14,12 +14,14 @@ from flask.globals import app_ctx
 from sqlalchemy import Pool, event
 from typing_extensions import Self
 
+from .._core.holding import LoopEndedError
 from .._core.places import Place, outside
 from .._core.scope import Scope
 from .._jobs.job import PooledJob
+from .._jobs.tasks import running_tasks
 from .._jobs.threads import AppContextThread
 from .._unit import existing_unit
-from ._isolation import engines_of
+from ._engines import all_engines_of
 
 __all__ = ["LeakWatch"]
 
@@ -41,32 +43,35 @@ class LeakWatch:
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._taken: dict[object, tuple[Pool, Place]] = {}
+        self._dropped: list[tuple[Pool, Place]] = []
         self._pushed: dict[int, Place] = {}
 
     def __enter__(self) -> Self:
         self._context = _current()
-        self._scope = _scope()
+        self._known = _scopes()
+        self._tasks = set(running_tasks())
         event.listen(Pool, "checkout", self._checked_out)
         event.listen(Pool, "checkin", self._checked_in)
         event.listen(Pool, "detach", self._checked_in)
+        event.listen(Pool, "invalidate", self._invalidated)
         appcontext_pushed.connect(self._context_pushed, self._app)
         return self
 
     def __exit__(self, *_: object) -> None:
         appcontext_pushed.disconnect(self._context_pushed, self._app)
+        event.remove(Pool, "invalidate", self._invalidated)
         event.remove(Pool, "detach", self._checked_in)
         event.remove(Pool, "checkin", self._checked_in)
         event.remove(Pool, "checkout", self._checked_out)
 
     def report(self) -> list[str]:
         """What is left, a sentence for each."""
-        jobs = _running_jobs()
+        jobs = self._running_jobs()
         return [*self.scopes(), *self._contexts(), *self._connections(), *jobs]
 
     def scopes(self) -> Iterator[str]:
-        """The scope that is open in the context on top, as a sentence."""
-        scope = _scope()
-        if scope is not None and scope is not self._scope:
+        """The scopes that are open in the context on top, a sentence for each."""
+        for scope in _scopes() - self._known:
             yield f"the scope '{scope.name}' ({scope.place.where}) is still open"
 
     def _contexts(self) -> Iterator[str]:
@@ -77,18 +82,37 @@ class LeakWatch:
             yield f"an application context is still pushed{source}"
 
     def _connections(self) -> Iterator[str]:
-        if not self._taken:
+        if not self._taken and not self._dropped:
             return
-        pools = [each.pool for each in engines_of(self._app)]
-        for pool, place in self._taken.values():
-            if any(pool is each for each in pools):
-                yield f"a connection is still out of its pool, taken by {place}"
+        pools = [each.pool for each in all_engines_of(self._app)]
+        left = [("is still out of its pool", *each) for each in self._taken.values()]
+        left += [("was out until its event loop was closed", *each) for each in self._dropped]
+        for what, pool, place in left:
+            if _is_one_of(pool, pools):
+                yield f"a connection {what}, taken by {place}"
+
+    def _running_jobs(self) -> list[str]:
+        """The jobs that go on, after a moment for those that are about to end."""
+        end = time.monotonic() + _GRACE
+        while (found := [*_find_jobs(), *self._find_tasks()]) and time.monotonic() < end:
+            threading.Event().wait(0.01)
+        return found
+
+    def _find_tasks(self) -> Iterator[str]:
+        for task, frame in running_tasks().items():
+            if task not in self._tasks:
+                place = Place(frame.f_code, frame.f_lasti)
+                yield f"a job still runs in the task '{task.get_name()}', in {place}"
 
     def _checked_out(self, _: object, record: object, connection: Any) -> None:
         self._taken[record] = (connection._pool, outside().place)  # noqa: SLF001 - nothing else tells
 
     def _checked_in(self, _: object, record: object) -> None:
         self._taken.pop(record, None)
+
+    def _invalidated(self, _: object, record: object, error: BaseException | None) -> None:
+        if isinstance(error, LoopEndedError) and record in self._taken:
+            self._dropped.append(self._taken[record])
 
     def _context_pushed(self, *_: object, **__: object) -> None:
         self._pushed[id(_current())] = _caller()
@@ -99,9 +123,17 @@ def _current() -> object:
     return app_ctx._get_current_object() if app_ctx else None  # type: ignore[attr-defined]
 
 
-def _scope() -> Scope | None:
+def _scopes() -> set[Scope]:
     unit = existing_unit()
-    return None if unit is None else unit.scope
+    if unit is None:
+        return set()
+    own = [] if unit.scope is None else [unit.scope]
+    return {*own, *(unit.tasks.scopes() if unit.tasks else ())}
+
+
+def _is_one_of(pool: Pool, pools: list[Pool]) -> bool:
+    """Whether it is, or is that of an event loop behind one of them: the same listens to both."""
+    return any(pool is each or pool.dispatch is each.dispatch for each in pools)
 
 
 def _caller() -> Place:
@@ -110,14 +142,6 @@ def _caller() -> Place:
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(_FRAMEWORK):
         frame = frame.f_back
     return Place(frame.f_code, frame.f_lasti)
-
-
-def _running_jobs() -> list[str]:
-    """The jobs that go on, after a moment for those that are about to end."""
-    end = time.monotonic() + _GRACE
-    while (found := list(_find_jobs())) and time.monotonic() < end:
-        threading.Event().wait(0.01)
-    return found
 
 
 def _find_jobs() -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy import Engine
@@ -19,7 +19,7 @@ from .. import errors
 from .._core.commit import commits_by_itself, in_error
 from .._core.holding import take_unwatched
 from .._core.places import outside
-from ._databases import Database, database_of
+from ._databases import Database, Writers, database_of
 from ._loans import Loan
 
 __all__ = ["PATIENCE", "SharedConnection"]
@@ -34,12 +34,15 @@ class SharedConnection:
     Args:
         engine: The engine, whose pool gives the connection when it is first needed.
         patience: Seconds for which a thread waits for its turn.
+        writers: The connections of the test that have written.
     """
 
-    def __init__(self, engine: Engine, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, engine: Engine, patience: float = PATIENCE, writers: Writers | None = None
+    ) -> None:
         self.engine = engine
         self.real_pool = engine.pool
-        self.database: Database = database_of(engine)
+        self.database: Database = database_of(engine, writers)
         self._patience = patience
         self._home = threading.get_ident()
         self._turn = threading.Condition()
@@ -148,8 +151,7 @@ class SharedConnection:
             self._is_closed = True
             fairy, self._fairy = self._fairy, None
             if fairy is not None and fairy.dbapi_connection is not None:
-                self.database.close(fairy.dbapi_connection)
-                fairy.close()
+                self._give_back(fairy)
 
     def _open(self) -> None:
         fairy = take_unwatched(self.real_pool)
@@ -161,6 +163,10 @@ class SharedConnection:
             )
         self._fairy = fairy
         self.database.open(fairy.dbapi_connection)
+
+    def _give_back(self, fairy: PoolProxiedConnection) -> None:
+        self.database.close(fairy.dbapi_connection)
+        fairy.close()
 
     @property
     def _lent(self) -> PoolProxiedConnection:
@@ -196,7 +202,7 @@ class SharedConnection:
 
     def _rescue(self) -> None:
         """Let a transaction begin on top of one that PostgreSQL has given up, and that goes back no further."""
-        if self._stack and in_error(self.engine.dialect, self._lent):
+        if self._stack and self._is_in_error():
             self._stack[-1].is_aborted = True
             self._send(f"ROLLBACK TO SAVEPOINT {self._stack[-1].innermost}")
 
@@ -213,7 +219,7 @@ class SharedConnection:
             self._remark(loan)
             self._send(f"ROLLBACK TO SAVEPOINT {loan.savepoint}")
             loan.undo.clear()
-        elif in_error(self.engine.dialect, self._lent):
+        elif self._is_in_error():
             self._send(f"ROLLBACK TO SAVEPOINT {loan.refuge or loan.savepoint}")
         if above:
             # What has only read begins again.
@@ -246,13 +252,19 @@ class SharedConnection:
     def _may_roll_back(self, loan: Loan) -> bool:
         return not loan.must_be_undone or self._is_mine_above(loan)
 
-    def _wait(self, may_go: Any, loan: Loan) -> None:
-        if may_go() or self._turn.wait_for(may_go, self._patience):
+    def _is_in_error(self) -> bool:
+        return in_error(self.engine.dialect, self._lent)
+
+    def _await(self, may_go: Callable[[], bool]) -> bool:
+        return self._turn.wait_for(may_go, self._patience)
+
+    def _wait(self, may_go: Callable[[], bool], loan: Loan) -> None:
+        if may_go() or self._await(may_go):
             return
         holder = self._stack[-1].place
         raise errors.IsolationUnavailableError(
             f"{outside().place} waited {self._patience:g} s for its turn on the one connection that this test has, "
-            f"which {holder} holds in another thread. Give the test real transactions with "
+            f"which {holder} holds in another thread or task. Give the test real transactions with "
             "'@pytest.mark.safesession(isolation=\"commit\")'."
         )
 

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from .._core.places import Place
+from .._core.runners import current_runner
 
 __all__ = ["LOAN", "Loan", "loan_of"]
 
@@ -18,6 +19,7 @@ class Loan:
     Attributes:
         place: The line that asked for it.
         thread: Whose transaction is open on it.
+        runner: The same, also where that is a task.
         is_open: A transaction is open.
         is_over: The transaction has ended, and its savepoint goes with those above it.
         wrote: The transaction has sent what changes data, or what nobody has read.
@@ -44,6 +46,7 @@ class Loan:
         "made",
         "place",
         "refuge",
+        "runner",
         "savepoint",
         "thread",
         "took",
@@ -62,6 +65,7 @@ class Loan:
     def reset(self) -> None:
         """Start again, with the next transaction."""
         self.thread = threading.get_ident()
+        self.runner = current_runner()
         self.is_over = self.wrote = self.is_mixed = self.is_read_only = self.is_aborted = False
         self.took: Place | None = None
         self.undo: list[str] = []

@@ -23,9 +23,12 @@ class LentConnection(_ConnectionFairy):
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         self._shared.begin(self._loan)
-        cursor = super().cursor(*args, **kwargs)
+        cursor = self._make_cursor(*args, **kwargs)
         self._loan.give(cursor)
         return cursor
+
+    def _make_cursor(self, *args: Any, **kwargs: Any) -> Any:
+        return super().cursor(*args, **kwargs)
 
     def commit(self) -> None:
         self._shared.commit(self._loan)
@@ -52,6 +55,8 @@ class LendingPool(Pool):
         shared: The connection.
     """
 
+    lent: type[LentConnection] = LentConnection
+
     def __init__(self, shared: SharedConnection) -> None:
         self.shared = shared
         self._real = shared.real_pool
@@ -65,7 +70,7 @@ class LendingPool(Pool):
 
     def connect(self) -> PoolProxiedConnection:
         connection = cast(Any, super().connect())
-        connection.__class__ = LentConnection
+        connection.__class__ = self.lent
         vars(connection)[LOAN] = loan_of(connection._connection_record)  # noqa: SLF001 - it is a pool of SQLAlchemy's
         return cast(PoolProxiedConnection, connection)
 
@@ -109,7 +114,7 @@ class _NoDialect(_ConnDialect):
         self._dialect = real._dialect  # noqa: SLF001 - as above
 
     def do_rollback(self, dbapi_connection: Any) -> None:
-        if type(dbapi_connection) is not LentConnection:
+        if not isinstance(dbapi_connection, LentConnection):
             # The collector has found it, perhaps in the middle of a statement.
             pool = dbapi_connection._pool  # noqa: SLF001 - as above
             pool.shared.forget(loan_of(dbapi_connection._connection_record))  # noqa: SLF001 - as above

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask
 
-from ._isolation import engines_of
+from ._engines import each_engine
 from ._taps import tap
 
 __all__ = ["assert_statements", "recorded_statements"]
@@ -34,14 +34,8 @@ def recorded_statements(app: Flask) -> Iterator[list[str]]:
     def note(_: Any, statement: str, __: object) -> None:
         sent.append(statement)
 
-    taps = [tap(engine) for engine in engines_of(app)]
-    for each in taps:
-        each.look(note)
-    try:
+    with each_engine(app, lambda engine: tap(engine).look(note)):
         yield sent
-    finally:
-        for each in taps:
-            each.look_away(note)
 
 
 @contextlib.contextmanager

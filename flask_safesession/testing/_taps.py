@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -31,10 +32,15 @@ class Tap:
         self._send: Send | None = None
         self._listeners = {name: self._listener(name) for name in _EVENTS}
 
-    def look(self, look: Look) -> None:
-        """Call ``look(cursor, statement, context)`` before each statement; what it raises is the answer."""
+    def look(self, look: Look) -> Callable[[], None]:
+        """Call ``look(cursor, statement, context)`` before each statement; what it raises is the answer.
+
+        Returns:
+            What ends it.
+        """
         self._begin()
         self._looks.append(look)
+        return functools.partial(self.look_away, look)
 
     def look_away(self, look: Look) -> None:
         """Do so no longer."""

@@ -230,6 +230,19 @@ def test_a_connection_that_was_given_back(pg_kit: Kit, recwarn: pytest.WarningsR
     assert (census.count(), kept.is_valid, list(recwarn)) == (0, False, [])
 
 
+def test_who_holds_a_connection(pg_kit: Kit) -> None:
+    """The line of the coroutine is named, also where a session was opened by hand."""
+
+    async def main() -> list[str]:
+        outer = async_source(state_of(pg_kit)).outer["default"]
+        async with session(pg_kit) as opened, outer.connect():
+            await opened.scalar(PID)
+            return [each.place for each in pg_kit.safe.statistics().holders]
+
+    found = run(pg_kit, main)
+    assert [each.partition(" ")[0] for each in found] == ["'main'", "'main'"]
+
+
 def test_an_engine_of_two_apps(make_kit: MakeKit) -> None:
     """It is wired once."""
     kits = [make_kit(), make_kit()]

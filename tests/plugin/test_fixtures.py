@@ -102,6 +102,33 @@ def test_the_engine_takes_part(inner: Inner) -> None:
     """).assert_outcomes(passed=1)
 
 
+def test_async_views_take_part(inner: Inner, database: Database) -> None:
+    """Each request has an event loop, and sees what the one before it and the test's own coroutines have stored."""
+    inner.on(database.url).run("""
+        import asyncio
+
+        from flask_safesession import session_manager
+
+        async def store(name):
+            async with session_manager() as session:
+                session.add(Item(name=name))
+                await session.flush()
+                return sorted(await session.scalars(db.select(Item.name)))
+
+        @pytest.fixture(scope="module")
+        def client(app):
+            app.add_url_rule("/async/<name>", view_func=store)
+            return app.test_client()
+
+        @pytest.mark.parametrize("fixture", ["db_session", "transactional_db"])
+        def test_one(request, client, fixture):
+            request.getfixturevalue(fixture)
+            assert asyncio.run(store("a")) == ["a"]
+            assert client.get("/async/b").json == ["a", "b"]
+            assert client.get("/async/c").json == ["a", "b", "c"]
+    """).assert_outcomes(passed=2)
+
+
 def test_fixtures_of_the_user_are_inside_the_isolation(inner: Inner) -> None:
     """What a function-scoped fixture stores is rolled back, also where the test asks by a mark."""
     inner.run("""
