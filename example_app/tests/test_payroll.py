@@ -20,7 +20,7 @@ from .conftest import CAFE, plan
 
 @pytest.fixture
 def in_force(transactional_db: Session) -> list[int]:
-    """Two schedules of different rosters that are in force, committed: async sessions see nothing else of blocking ones."""
+    """Two schedules of different rosters that are in force, committed: async sessions would not see them else."""
     names = [workflows.import_file(CAFE, name).name for name in ("bar", "cafe")]
     schedules = [plan(name) for name in names]
     for schedule_id in schedules:
