@@ -13,7 +13,7 @@ from flask import Flask, current_app, has_request_context, request
 from ._core.options import DEFAULT
 from ._functions import check_plain_function
 from ._transaction import make_transactional
-from ._views import awaited_methods, decorated_at, has_mark
+from ._views import awaited_methods, decorated_at, has_mark, mark_standing_for
 
 __all__ = ["check_views", "wire_views"]
 
@@ -95,4 +95,6 @@ def _transactional(view: View) -> View:
             f"'SAFESESSION_TRANSACTIONAL_VIEWS' could not put a scope around a view: {error} "
             "Or exempt the view with '@non_transactional'."
         ) from None
-    return make_transactional(view, DEFAULT)
+    wrapper = make_transactional(view, DEFAULT)
+    mark_standing_for(wrapper, view)
+    return wrapper

@@ -31,6 +31,7 @@ __all__ = [
     "layers_of_view",
     "mark_decorated",
     "mark_exempt",
+    "mark_standing_for",
     "mark_transactional",
     "raised_status",
     "returned_status",
@@ -40,16 +41,17 @@ __all__ = [
 _EXEMPT = "_safesession_exempt"
 _TRANSACTIONAL = "_safesession_transactional"
 _DECORATED = "_safesession_decorated"
+_STANDS_FOR = "_safesession_stands_for"
 
 
 def current_view_is(wrapper: Callable[..., Any]) -> bool:
-    """Whether *wrapper*, or what it wraps, is the view of the current request, or a layer of it below decorators."""
+    """Whether *wrapper* is the view of the current request, or a layer of it below other decorators."""
     if not has_request_context() or request.endpoint is None:
         return False
     view = current_app.view_functions.get(request.endpoint)
-    wrapped = getattr(wrapper, "__wrapped__", None)
+    sought = getattr(wrapper, _STANDS_FOR, wrapper)
     return view is not None and any(
-        layer is wrapper or layer is wrapped for layer in layers_of_view(view, request.method)
+        layer is sought for layer in layers_of_view(view, request.method)
     )
 
 
@@ -209,6 +211,11 @@ def mark_exempt(view: Callable[..., Any]) -> None:
 def mark_transactional(wrapper: Callable[..., Any]) -> None:
     """Note on *wrapper* that it opens its own scope."""
     vars(wrapper)[_TRANSACTIONAL] = True
+
+
+def mark_standing_for(wrapper: Callable[..., Any], fn: Callable[..., Any]) -> None:
+    """Note on *wrapper* that it is called in the place of *fn*, which the view has as a layer."""
+    vars(wrapper)[_STANDS_FOR] = fn
 
 
 def mark_decorated(fn: Callable[..., Any]) -> None:

@@ -14,6 +14,7 @@ from dramatiq.broker import Broker, MessageProxy
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import (
+    AsyncIO,
     Callbacks,
     CurrentMessage,
     Middleware,
@@ -21,9 +22,11 @@ from dramatiq.middleware import (
     ShutdownNotifications,
     TimeLimit,
 )
+from dramatiq.threading import is_gevent_active
 from flask import has_app_context
-from sqlalchemy import select
+from sqlalchemy import select, text
 
+from flask_safesession import session_manager
 from flask_safesession.contrib.dramatiq import SafeSessionMiddleware
 
 from ..kit import Kit
@@ -64,6 +67,7 @@ def make_broker(url: str, name: str, kit: Kit) -> Broker:
         Retries(max_retries=0),
         CurrentMessage(),
         SafeSessionMiddleware(kit.app),
+        *(() if is_gevent_active() else (AsyncIO(),)),  # type: ignore[no-untyped-call]
     ]
     if url.startswith("redis"):
         return RedisBroker(url=url, namespace=name, middleware=middleware)  # type: ignore[no-untyped-call]
@@ -78,6 +82,7 @@ class Actors:
     store: Any
     late: Any
     linger: Any
+    awaited: Any
 
 
 def declare_actors(broker: Broker, name: str, kit: Kit) -> Actors:
@@ -120,4 +125,12 @@ def declare_actors(broker: Broker, name: str, kit: Kit) -> Actors:
         while True:
             threading.Event().wait(0.01)
 
-    return Actors(look, store, late, linger)
+    @dramatiq.actor(broker=broker, queue_name=name, transactional=True)
+    async def awaited(item: str) -> None:
+        """Store a row on PostgreSQL."""
+        async with session_manager() as session:
+            session.add(kit.Item(name=item))
+            connection = await session.scalar(text("SELECT pg_backend_pid()"))
+        LOG.warning("%s stored by connection %s", item, connection)
+
+    return Actors(look, store, late, linger, awaited)

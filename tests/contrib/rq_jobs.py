@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from pathlib import Path
@@ -175,6 +176,14 @@ async def coroutine(name: str) -> str:
     if name == "bad":
         raise LookupError(name)
     return name.upper()
+
+
+async def wait_for_ever() -> None:
+    """Write, and wait where only a time limit ends it."""
+    async with session_manager() as session:
+        session.add(the_kit().Item(name="half"))
+        await session.flush()
+        await asyncio.Event().wait()
 
 
 async def awaited_success(job: Job, connection: Redis, result: Any, *_: Any) -> None:

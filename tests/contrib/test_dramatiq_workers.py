@@ -107,6 +107,20 @@ def test_a_message_that_is_sent_in_the_transaction_misses_its_row(station: Stati
         assert worker.wait_for(r"(\d+) seen, (\d+) missed").groups() == ("0", "1")
 
 
+@_places(("redis", "postgresql-psycopg"))
+def test_coroutine_functions(station: Station) -> None:
+    """Two threads have at most two connections for all messages, which end with the worker's event loop."""
+    worker = station.work()
+    names = [f"item {number}" for number in range(8)]
+    for name in names:
+        station.actors.awaited.send(name)
+    found = {worker.wait_for(f"{name} stored by connection (\\d+)")[1] for name in names}
+    for name in names:
+        worker.wait_for(rf"awaited\['{name}'\] ended with NoneType")
+    assert (len(found) <= 2, worker.stop(), station.kit.names()) == (True, 0, names)
+    assert "Traceback" not in worker.output, worker.output
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @_places(*FOUR)

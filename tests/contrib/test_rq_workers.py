@@ -92,6 +92,20 @@ def test_a_worker_with_transactions(
     ]
 
 
+@pytest.mark.parametrize("worker_class", [FORKS, SPAWNS, SIMPLE])
+def test_coroutine_functions(
+    worker_class: str, server_kit: Kit, rq_queue: AppQueue, start: Start
+) -> None:
+    """They are awaited, and a time limit rolls them back."""
+    late = rq_queue.enqueue(rq_jobs.wait_for_ever, job_timeout=1)
+    good = rq_queue.enqueue(rq_jobs.coroutine, "tea")
+    worker = start(server_kit, worker_class, "--burst")
+    failed = finished(late)
+    assert (failed.type, returned(good), worker.wait()) == (Result.Type.FAILED, "TEA", 0)
+    assert "JobTimeoutException" in str(failed.exc_string)
+    assert server_kit.names() == ["tea"]
+
+
 @pytest.mark.parametrize("worker_class", [FORKS, SPAWNS])
 def test_a_work_horse_says_goodbye(
     worker_class: str, server_kit: Kit, rq_queue: AppQueue, start: Start
