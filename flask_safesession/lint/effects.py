@@ -149,7 +149,8 @@ class Effects:
                 return Action(self._refined(name, call), session)
             if isinstance(owner, Query | Rows) and name in _BY_QUERY and owner.session is not None:
                 return Action(_BY_QUERY[name], owner.session)
-        if self.is_named(call, scope, self.project.options.wrappers):
+        wrappers = self.project.options.wrappers
+        if wrappers and self.is_named(call, scope, wrappers):
             return Action(Effect.COMMIT, Session("managed", "managed", text_of(call.func)))
         return self._calls(call, scope)
 
