@@ -3,7 +3,17 @@ from flask_safesession import AppContextManager, current_scope, session_manager,
 from app import create_app
 from app.database import SessionLocal
 from app.extensions import db
+from app.locks import LOCK
 from app.models import Order
+
+
+class Unit:
+    def __enter__(self):
+        self.session = SessionLocal()
+        return self.session
+
+    def __exit__(self, *error):
+        self.session.close()
 
 
 def place(number):
@@ -50,8 +60,10 @@ def export(orders):
             with_a_choice(order)
             with AppContextManager():
                 remember(order)
-        with SessionLocal() as other:
+        with SessionLocal() as other, LOCK:
             other.commit()
+        with Unit() as session:
+            session.commit()
 
 
 def audit(order, how):
