@@ -147,7 +147,7 @@ class Effects:
             if session is not None and name in _BY_METHOD:
                 return Action(self._refined(name, call, scope), session)
             if isinstance(owner, Database) and name in DATABASE_READS:
-                return Action(Effect.READ, managed(owner))
+                return Action(Effect.READ, managed())
             if isinstance(owner, Query | Rows) and name in _BY_QUERY and owner.session is not None:
                 return Action(_BY_QUERY[name], owner.session)
         wrappers = self.project.options.wrappers

@@ -186,7 +186,7 @@ def held(value: Value, cls: Class, name: str) -> Value:
     return value
 
 
-def managed(owner: Database) -> Session:
+def managed() -> Session:
     """Return the session that a Flask-SQLAlchemy object works with."""
     return Session("managed", "managed", "db.session")
 
@@ -194,7 +194,7 @@ def managed(owner: Database) -> Session:
 def database_attribute(name: str, owner: Database) -> Value:
     """Return an attribute of a Flask-SQLAlchemy object."""
     if name == "session":
-        return managed(owner)
+        return managed()
     if name in {"Model", "DefaultMeta"}:
         return External("sqlalchemy.orm.DeclarativeBase")
     if name in {"Session", "sessionmaker"}:

@@ -107,7 +107,7 @@ class Results:
             return query_result(name, owner)
         if isinstance(owner, Database) and name in DATABASE_READS:
             kind = "scalars" if name == "paginate" else "get"
-            return self._read_result(kind, managed(owner), call, scope)
+            return self._read_result(kind, managed(), call, scope)
         return None
 
     def _read_result(

@@ -52,10 +52,25 @@ def with_a_choice(order, commit=False):
         db.session.commit()
 
 
+def remember_elsewhere(order):
+    with create_app().app_context():
+        db.session.add(order)
+        db.session.commit()
+
+
+@transactional
+def export_one(order):
+    with AppContextManager():
+        remember(order)
+        db.session.commit()
+
+
 def export(orders):
     with session_manager():
         for order in orders:
             save(order)
+            remember_elsewhere(order)
+            export_one(order)
             copy(order)
             with_a_choice(order)
             with AppContextManager():
