@@ -96,7 +96,7 @@ class Attributes:
         if (
             init is not None and name in init.parameters
         ):  # handed to a base class of another package
-            return Session(
+            return self._constructor_argument(owner, name) or Session(
                 f"self|{owner.cls.id}|{name}",
                 "given",
                 dotted,

@@ -96,9 +96,10 @@ def _key(finding: Finding) -> Key:
 
 def _entry(file: Path, number: int, line: str) -> tuple[Key, int]:
     found = _LINE.fullmatch(line.strip())
-    if found is None:
+    path = None if found is None else _read(found["path"])
+    if found is None or path is None:
         raise CannotRunError(f"{file}:{number}: '{line}' is not 'path::rule::count'.")
-    return (_read(found["path"]), found["rule"]), int(found["count"])
+    return (path, found["rule"]), int(found["count"])
 
 
 def _written(path: str) -> str:
@@ -107,5 +108,9 @@ def _written(path: str) -> str:
     return path if plain else path.encode("unicode_escape").decode()
 
 
-def _read(path: str) -> str:
-    return path if "\\" not in path else path.encode().decode("unicode_escape")
+def _read(path: str) -> str | None:
+    """Return a path as it was before it was written, None where nobody could have written it."""
+    try:
+        return path if "\\" not in path else path.encode("ascii").decode("unicode_escape")
+    except UnicodeError:
+        return None

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from enum import IntFlag
 
 from .evaluate import Evaluator
-from .facts import Attr, Call, Const, Expression
+from .facts import Attr, Call, Expression
 from .findings import Step
 from .naming import bears
-from .origins import argument_for, as_session
+from .origins import argument_for, as_session, managed
 from .project import Project
 from .symbols import Function
 from .values import (
     ClassValue,
+    Database,
     FunctionValue,
     Instance,
     Query,
@@ -22,8 +23,8 @@ from .values import (
     Session,
     Value,
 )
-from .vocabulary import CLOSES, QUERY_ENDS, QUERY_WRITES, READS, SENT_WRITES, WRITES
-from .walk import calls_of
+from .vocabulary import CLOSES, DATABASE_READS, QUERY_ENDS, QUERY_WRITES, READS, SENT_WRITES, WRITES
+from .writing import is_write
 
 __all__ = ["Action", "Effect", "Effects", "Summary", "last_name", "text_of"]
 
@@ -61,8 +62,6 @@ _BY_QUERY = {
     **dict.fromkeys(QUERY_WRITES, Effect.READ | Effect.WRITE),
 }
 _SAVEPOINTS = frozenset({"nested", "subtransactions"})
-_STATEMENTS = frozenset({"insert", "update", "delete"})
-_SQL_WRITES = frozenset({"insert", "update", "delete", "merge", "replace", "truncate"})
 ROUNDS = 3
 
 
@@ -146,10 +145,13 @@ class Effects:
             owner = self.owner(call.func, scope)
             session = as_session(owner)
             if session is not None and name in _BY_METHOD:
-                return Action(self._refined(name, call), session)
+                return Action(self._refined(name, call, scope), session)
+            if isinstance(owner, Database) and name in DATABASE_READS:
+                return Action(Effect.READ, managed())
             if isinstance(owner, Query | Rows) and name in _BY_QUERY and owner.session is not None:
                 return Action(_BY_QUERY[name], owner.session)
-        if self.is_named(call, scope, self.project.options.wrappers):
+        wrappers = self.project.options.wrappers
+        if wrappers and self.is_named(call, scope, wrappers):
             return Action(Effect.COMMIT, Session("managed", "managed", text_of(call.func)))
         return self._calls(call, scope)
 
@@ -170,14 +172,14 @@ class Effects:
         return value.receiver
 
     @staticmethod
-    def _refined(name: str, call: Call) -> Effect:
+    def _refined(name: str, call: Call, scope: Function) -> Effect:
         effect = _BY_METHOD[name]
         if name == "begin" and any(key in _SAVEPOINTS for key, _ in call.keywords):
             return Effect.NESTED
         if (
             name in {"execute", "exec", "scalars", "scalar"}
             and call.args
-            and _is_write(call.args[0])
+            and is_write(call.args[0], scope)
         ):
             return Effect.READ | Effect.WRITE
         return effect
@@ -301,16 +303,3 @@ def text_of(expression: Expression) -> str:
     if isinstance(expression, Call):
         return f"{text_of(expression.func)}()"
     return "…"
-
-
-def _is_write(argument: Expression) -> bool:
-    return any(
-        last_name(each.func) in _STATEMENTS or _is_written_sql(each) for each in calls_of(argument)
-    )
-
-
-def _is_written_sql(call: Call) -> bool:
-    """Whether it is ``text("UPDATE …")``."""
-    sql = call.args[0] if last_name(call.func) == "text" and call.args else None
-    words = str(sql.value).split(None, 1) if isinstance(sql, Const) else []
-    return bool(words) and words[0].lower() in _SQL_WRITES

@@ -56,8 +56,10 @@ class Entering:
         function = self.evaluator.value(call.func, scope)
         if isinstance(function, FunctionValue):
             return self._scope_value(function.function, call, scope)
-        if isinstance(function, External) and guesses.is_getter(function.path):
-            return scoped(call, scope, function.path)
+        path = function.path if isinstance(function, External | Result) else ""
+        ours = path.startswith("flask_safesession.")
+        if (isinstance(function, External) or ours) and guesses.is_getter(path):
+            return scoped(call, scope, path)
         return None
 
     def _scope_value(self, function: Function, call: Call, scope: Function) -> Value:

@@ -93,9 +93,7 @@ def is_inline(call: Call, scope: Function, analysis: Analysis) -> bool:
         for expression in expressions_of(statement):
             for each in calls_of(expression):
                 if isinstance(each.func, Attr) and each.func.value is call:
-                    lazy = isinstance(statement, Return) and not _is_read(
-                        each.func.name, expression
-                    )
+                    lazy = isinstance(statement, Return) and not _is_read(call, expression)
                     return not lazy and each.func.name not in _NO_USES
                 arguments = [*each.args, *[value for _, value in each.keywords]]
                 if any(argument is call for argument in arguments):
@@ -103,10 +101,20 @@ def is_inline(call: Call, scope: Function, analysis: Analysis) -> bool:
     return False
 
 
-def _is_read(method: str, returned: Expression) -> bool:
+def _is_read(call: Call, returned: Expression) -> bool:
     """Whether the session has done its work when the function returns, rather than leave a query to the caller."""
-    ends = any(last_name(each.func) in QUERY_ENDS for each in calls_of(returned))
-    return ends or method in READS - _LAZY
+    chain = [last_name(each.func) for each in calls_of(returned) if _follows(each, call)]
+    return chain[0] in READS - _LAZY or not QUERY_ENDS.isdisjoint(chain)
+
+
+def _follows(later: Call, call: Call) -> bool:
+    """Whether *later* is made on what *call* gave, directly or further down the chain."""
+    at = later.func
+    while isinstance(at, Attr | Call):
+        if at is call:
+            return True
+        at = at.value if isinstance(at, Attr) else at.func
+    return False
 
 
 def _only_used(outer: Call, call: Call, scope: Function, analysis: Analysis) -> bool:

@@ -98,7 +98,7 @@ def handings(analysis: Analysis) -> Iterator[Handing]:
     names = _NAMES | {each.name for each in _thread_classes(analysis)}
     for scope, call in analysis.calls():
         name = last_name(call.func)
-        if name in names or analysis.effects.is_named(call, scope, sinks):
+        if name in names or (sinks and analysis.effects.is_named(call, scope, sinks)):
             found = _handing(call, name, scope, analysis)
             if found is not None:
                 yield found

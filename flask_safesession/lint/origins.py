@@ -34,6 +34,7 @@ __all__ = [
     "last_name",
     "line_of",
     "made",
+    "managed",
     "moved",
     "one",
     "own_instance",
@@ -185,10 +186,15 @@ def held(value: Value, cls: Class, name: str) -> Value:
     return value
 
 
+def managed() -> Session:
+    """Return the session that a Flask-SQLAlchemy object works with."""
+    return Session("managed", "managed", "db.session")
+
+
 def database_attribute(name: str, owner: Database) -> Value:
     """Return an attribute of a Flask-SQLAlchemy object."""
     if name == "session":
-        return Session("managed", "managed", "db.session")
+        return managed()
     if name in {"Model", "DefaultMeta"}:
         return External("sqlalchemy.orm.DeclarativeBase")
     if name in {"Session", "sessionmaker"}:

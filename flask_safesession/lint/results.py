@@ -12,6 +12,7 @@ from .origins import (
     is_async_factory,
     last_name,
     made,
+    managed,
     moved,
     place_key,
     query_result,
@@ -33,6 +34,7 @@ from .values import (
 )
 from .vocabulary import (
     ASYNC_SESSION_CLASSES,
+    DATABASE_READS,
     DATABASES,
     FACTORIES,
     OBJECT_SESSIONS,
@@ -103,6 +105,9 @@ class Results:
                 return None
         if isinstance(owner, Query | Rows):
             return query_result(name, owner)
+        if isinstance(owner, Database) and name in DATABASE_READS:
+            kind = "scalars" if name == "paginate" else "get"
+            return self._read_result(kind, managed(), call, scope)
         return None
 
     def _read_result(

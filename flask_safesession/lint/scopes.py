@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Scopes"]
 
 _DEEPEST = 3
+_BLOCKS = CONTEXT_PUSHES | {"session_manager"}
 _NO_SCOPE = frozenset({"supports", "not_supported", "never"})
 
 
@@ -32,7 +33,7 @@ class Scopes:
         """Return, by the identity of calls, what opened the scope around them; None is a fresh app context."""
         if function.id not in self._around:
             found = self._around[function.id] = {}
-            if any(last_name(each.func) == "session_manager" for each in function.calls):
+            if any(last_name(each.func) in _BLOCKS for each in function.calls):
                 self._walk(function.facts.body, (), function, found)
         return self._around[function.id]
 

@@ -130,6 +130,7 @@ def _note_tail(function: Function, effects: Effects) -> None:
 def _own(function: Function, effects: Effects, callers: Callers) -> list[tuple[Call, bool, Action]]:
     summary = effects.summary(function)
     links: list[tuple[Call, bool, Action]] = []
+    told = (*effects.project.options.slow_calls, *effects.project.options.sinks)
     for call, guarded in guarded_calls(function.facts.body, function, effects):
         action = effects.action(call, function)
         if action.session is not None:
@@ -138,9 +139,9 @@ def _own(function: Function, effects: Effects, callers: Callers) -> list[tuple[C
             links.append((call, guarded, action))
             for callee in action.callees:
                 callers.setdefault(callee.id, []).append((function, call))
-        options = effects.project.options
-        told = effects.is_named(call, function, (*options.slow_calls, *options.sinks))
-        if action.session is None and (told or not action.callees):
+        if action.session is None and (
+            not action.callees or effects.is_named(call, function, told)
+        ):
             _note_waiting(call, function, effects, summary)
     return links
 

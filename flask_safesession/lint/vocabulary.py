@@ -198,6 +198,9 @@ QUERY_ENDS = frozenset(
     }
 )
 
+# What Flask-SQLAlchemy's object reads by itself.
+DATABASE_READS = frozenset({"get_or_404", "first_or_404", "one_or_404", "paginate"})
+
 # --- exceptions
 
 DATABASE_ERRORS = frozenset(

@@ -78,6 +78,15 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
         Baseline.read(file)
 
 
+@pytest.mark.parametrize("path", ["a\\x.py", "ä\\n.py"])
+def test_an_escape_that_means_nothing_is_named(tmp_path: Path, path: str) -> None:
+    """It was written by hand."""
+    file = tmp_path / "baseline.txt"
+    file.write_text(f"{path}::TXN301::1\n", encoding="utf-8")
+    with pytest.raises(CannotRunError, match=r"baseline.txt:1: .* is not 'path::rule::count'"):
+        Baseline.read(file)
+
+
 def test_a_file_that_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
     """A directory stands in its place."""
     with pytest.raises(CannotRunError, match="could not be read"):

@@ -51,6 +51,8 @@ def test_a_wrapper_is_known_by_its_qualified_name(tmp_path: Path) -> None:
     """Whatever it is imported as, and wherever it is defined."""
     files = {
         "app/store.py": """
+            '''What is done with a session.'''
+
             def finish(work):
                 work.done = True
         """,
@@ -80,6 +82,8 @@ def test_an_owner_is_known_by_its_qualified_name(tmp_path: Path) -> None:
     """Also where its body is read and shows nothing; another decorator of the project is still none."""
     files = {
         "app/store.py": """
+            '''What is done around a session.'''
+
             def whole(function):
                 return function
 

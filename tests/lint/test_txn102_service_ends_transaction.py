@@ -84,3 +84,32 @@ def test_a_service_leaves_the_session_of_the_app_to_its_callers(tmp_path: Path) 
     found = check_text(tmp_path, text, Options(services=("snip*.py",), tests=True))
     assert [(each.rule, each.level, each.line) for each in found] == [("TXN102", "error", 4)]
     assert "its file is one of 'services'" in found[0].message
+
+
+def test_an_object_that_gets_the_session_of_a_scope_is_no_unit_of_work(tmp_path: Path) -> None:
+    """An object may end the transaction of its own session, and not that of the scope around the call."""
+    text = """
+        from app.database import SessionLocal
+        from flask_safesession import session_manager
+
+        class Orders:
+            def __init__(self, session):
+                self.session = session
+
+            def store(self, order):
+                self.session.add(order)
+                self.session.commit()
+
+        def one(order):
+            with {0} as session:
+                Orders(session).store(order)
+
+        def other(order):
+            orders = Orders(order.session)
+            with session_manager():
+                orders.store(order)
+    """
+    scoped = check_text(tmp_path, text.format("session_manager()"))
+    assert [(each.rule, each.level) for each in scoped] == [("TXN102", "error")]
+    own = check_text(tmp_path, text.format("SessionLocal()"))
+    assert [(each.rule, each.level) for each in own] == [("TXN102", "note")]

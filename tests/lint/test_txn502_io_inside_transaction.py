@@ -31,6 +31,8 @@ def test_a_function_of_the_project_can_be_slow(tmp_path: Path) -> None:
     """By its qualified name, although its body shows no waiting."""
     files = {
         "app/printer.py": """
+            '''Slow, so no session should wait for it.'''
+
             def print_label(order):
                 order.spool()
         """,

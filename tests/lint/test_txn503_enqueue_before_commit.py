@@ -32,6 +32,8 @@ def test_a_sink_is_known_by_its_qualified_name(tmp_path: Path) -> None:
     """Whatever it is imported as, and although the project itself defines it."""
     files = {
         "app/jobs.py": """
+            '''Jobs for other sessions.'''
+
             def push(kind, key):
                 print(kind, key)
         """,

@@ -179,7 +179,8 @@ def _finding(
 ) -> Finding:
     verb = _VERBS[effect]
     owner = _owner(scope, analysis, 0, set())
-    held = session.key.startswith("self|")  # an object may be the unit of work itself
+    # An object may be the unit of work itself, unless it got its session from a scope.
+    held = session.key.startswith("self|") and not (owner and _gets_a_scope(*owner, analysis))
     level: Level = (
         "error" if (owner is not None and not held) or _is_service(scope, analysis) else "note"
     )
@@ -198,6 +199,17 @@ def _finding(
             0, Step(caller.path, at.at.line, f"'{caller.name}' calls with its own session")
         )
     return finding(RULE.id, level, scope, call.at, message, _INSTEAD, steps)
+
+
+def _gets_a_scope(caller: Function, call: Call, analysis: Analysis) -> bool:
+    """Whether *call* ends the session of the scope that it stands in."""
+    scoped = analysis.scopes.around(caller).get(id(call)) is not None
+    ended = (
+        session
+        for session, effect in analysis.effects.on(call, caller)
+        if effect & Effect.ENDS and session.origin in {"managed", "scope"}
+    )
+    return scoped and any(ended)
 
 
 def _is_service(scope: Function, analysis: Analysis) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ..analysis import Analysis, finding
 from ..effects import last_name, text_of
+from ..facts import Call, With
 from ..findings import Finding, Step
 from ..handing import Handing
 from ..surroundings import CONTEXT_PUSHES
@@ -18,6 +20,7 @@ __all__ = ["RULE"]
 
 _KINDS = frozenset({"thread", "executor", "timer", "scheduler"})
 _APP_PROXIES = frozenset({"flask.current_app", "flask.g", "flask.globals.current_app"})
+_CONTEXT = re.compile(r"(?:^|_|\.)(?:ctx|context)$")
 _DEEPEST = 3
 
 
@@ -54,10 +57,17 @@ def _context_comes(handing: Handing, target: Function, analysis: Analysis) -> bo
 
 def _pushes(function: Function, analysis: Analysis) -> bool:
     """Whether *function* pushes a context; 'current_app.app_context()' needs one itself."""
-    pushes = (
-        text_of(each.func) for each in function.calls if last_name(each.func) in CONTEXT_PUSHES
-    )
-    return any(not _is_proxy(each, function, analysis) for each in pushes)
+    pushes = (text_of(each.func) for each in function.calls if _is_push(each))
+    if any(not _is_proxy(each, function, analysis) for each in pushes):
+        return True
+    blocks = (each for each in statements_in(function.facts.body) if isinstance(each, With))
+    return any(_CONTEXT.search(text_of(each)) for block in blocks for each, _ in block.items)
+
+
+def _is_push(call: Call) -> bool:
+    """Whether it makes a context, or pushes one that was made elsewhere."""
+    owner, _, name = text_of(call.func).rpartition(".")
+    return name in CONTEXT_PUSHES or (name == "push" and bool(_CONTEXT.search(owner)))
 
 
 def _need(function: Function, analysis: Analysis, depth: int, seen: set[str]) -> Step | None:

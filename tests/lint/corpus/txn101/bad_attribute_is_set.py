@@ -38,3 +38,17 @@ def reset():
 class Users(MethodView):
     def put(self, number):
         db.session.get(User, number).name = "x"  # TXN101
+
+
+@bp.patch("/users/<int:number>")
+def change(number):
+    user = db.get_or_404(User, number)
+    user.name = "x"  # TXN101
+    return ""
+
+
+@bp.delete("/users")
+def empty():
+    for user in db.paginate(select(User)):
+        user.name = ""  # TXN101
+    return ""

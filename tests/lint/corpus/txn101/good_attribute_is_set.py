@@ -69,3 +69,12 @@ def scope(number):
     with Session(engine) as session, session.begin():
         session.get(User, number).name = "x"
     return ""
+
+
+@bp.post("/users/<int:number>/statement")
+def statement(number):
+    sql = db.text(number)
+    rows = db.session.execute(sql)
+    db.session.execute(number)
+    found = db.get_or_404(User, number)
+    return f"{rows} {found}"

@@ -3,7 +3,17 @@ from flask_safesession import AppContextManager, current_scope, session_manager,
 from app import create_app
 from app.database import SessionLocal
 from app.extensions import db
+from app.locks import LOCK
 from app.models import Order
+
+
+class Unit:
+    def __enter__(self):
+        self.session = SessionLocal()
+        return self.session
+
+    def __exit__(self, *error):
+        self.session.close()
 
 
 def place(number):
@@ -42,16 +52,33 @@ def with_a_choice(order, commit=False):
         db.session.commit()
 
 
+def remember_elsewhere(order):
+    with create_app().app_context():
+        db.session.add(order)
+        db.session.commit()
+
+
+@transactional
+def export_one(order):
+    with AppContextManager():
+        remember(order)
+        db.session.commit()
+
+
 def export(orders):
     with session_manager():
         for order in orders:
             save(order)
+            remember_elsewhere(order)
+            export_one(order)
             copy(order)
             with_a_choice(order)
             with AppContextManager():
                 remember(order)
-        with SessionLocal() as other:
+        with SessionLocal() as other, LOCK:
             other.commit()
+        with Unit() as session:
+            session.commit()
 
 
 def audit(order, how):

@@ -12,5 +12,9 @@ def count():
     return SessionLocal().query(Page).filter(Page.draft).count()  # TXN301
 
 
+def number_of_pages():
+    return len(SessionLocal().query(Page).all())  # TXN301
+
+
 def first(number):
     return SessionLocal().get(Page, number)  # TXN301

@@ -8,8 +8,10 @@ from app.models import Mail
 
 class Cleaner(threading.Thread):
     def run(self):
-        db.session.query(Mail).delete()
-        db.session.commit()
+        with self.lock:
+            self.stack.push()
+            db.session.query(Mail).delete()
+            db.session.commit()
 
 
 class Logger(threading.Thread):

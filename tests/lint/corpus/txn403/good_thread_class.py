@@ -25,6 +25,26 @@ class Sweeper(threading.Thread):
         db.session.commit()
 
 
+class Pushing(threading.Thread):
+    def __init__(self, app):
+        super().__init__()
+        self.app_context = app.app_context()
+
+    def run(self):
+        self.app_context.push()
+        db.session.query(Mail).delete()
+
+
+class Entering(threading.Thread):
+    def __init__(self, app):
+        super().__init__()
+        self.ctx = app.app_context()
+
+    def run(self):
+        with self.ctx:
+            db.session.query(Mail).delete()
+
+
 class Task:
     def run(self):
         db.session.query(Mail).delete()
@@ -34,4 +54,6 @@ class Task:
 def start():
     Cleaner(create_app()).start()
     Sweeper().start()
+    Pushing(create_app()).start()
+    Entering(create_app()).start()
     Task().run()
