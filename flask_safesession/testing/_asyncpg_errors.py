@@ -36,7 +36,7 @@ def asyncpg_error_without_code(engine: Engine, name: str, text: str) -> BaseExce
         nobody_listens.bind(("127.0.0.1", 0))
         attempt = asyncpg.connect(host="127.0.0.1", port=nobody_listens.getsockname()[1])
         (error,) = await_only(asyncio.gather(attempt, return_exceptions=True))
-    return error  # type: ignore[no-any-return]
+    return error
 
 
 _adapter: Any = AsyncAdapt_asyncpg_connection

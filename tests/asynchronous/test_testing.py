@@ -6,19 +6,23 @@ import asyncio
 import contextvars
 import gc
 import re
+import unittest
 from contextlib import ExitStack
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from flask_safesession import AppContextManager, errors, session_manager
+from flask_safesession import AppContextManager, errors, on_commit, session_manager
 from flask_safesession.testing import (
     CommitIsolation,
     LeakWatch,
     RollbackIsolation,
+    SafeSessionTestCase,
     assert_statements,
+    captured_commit_hooks,
     recorded_statements,
 )
 from flask_safesession.testing._access import refused
@@ -86,6 +90,50 @@ def test_statements_of_coroutines(kit: Kit) -> None:
     assert [each.split()[0] for each in sent] == ["SELECT"]
     with RollbackIsolation(kit.app), assert_statements(kit.app, 1):
         run(kit, add, kit, "a")
+
+
+def test_hooks_of_coroutines(sqlite_kit: Kit) -> None:
+    """They are held back, and awaited when the test lets them run."""
+    kit = sqlite_kit
+    ran: list[str] = []
+
+    async def hook(name: str) -> None:
+        await add(kit, name)
+        ran.append(name)
+
+    async def main() -> None:
+        async with session_manager():
+            on_commit(hook, "awaited")
+            on_commit(ran.append, "plain")
+
+    with RollbackIsolation(kit.app), captured_commit_hooks(kit.app) as hooks:
+        run(kit, main)
+        assert (len(hooks), ran) == (2, [])
+        with kit.app.app_context():
+            hooks.run()
+        assert (ran, run(kit, names, kit)) == (["awaited", "plain"], ["awaited"])
+
+
+def test_a_test_case_of_coroutines(sqlite_kit: Kit) -> None:
+    """With ``unittest`` it is one of both kinds."""
+    kit = sqlite_kit
+
+    class Case(SafeSessionTestCase, unittest.IsolatedAsyncioTestCase):
+        leaks = "error"
+
+        def create_app(self) -> Flask:
+            return kit.app
+
+        async def test_one(self) -> None:
+            await add(kit, "a")
+            assert await names(kit) == ["a"]
+
+        test_two = test_one
+
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(Case).run(result)
+    assert (result.testsRun, result.errors, result.failures) == (2, [], [])
+    assert kit.names() == []
 
 
 def test_a_refused_database(sqlite_kit: Kit) -> None:
