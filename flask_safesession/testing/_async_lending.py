@@ -75,7 +75,8 @@ class AsyncSharedConnection(SharedConnection):
         self.loop.run(super()._open)
 
     def _give_back(self, fairy: PoolProxiedConnection) -> None:
-        self.loop.run(super()._give_back, fairy)
+        self.database.close(fairy.dbapi_connection)
+        self.loop.run(fairy.invalidate)  # its loop ends
 
     def _send(self, *statements: str) -> None:
         _ = self._lent  # says it where the test is over

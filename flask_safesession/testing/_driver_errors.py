@@ -65,6 +65,8 @@ def driver_error(engine: Engine, name: str) -> BaseException:
     check_error(engine, name)
     row = category(name)
     text = _WITHOUT_CODE.get((_database(engine), name))
+    if text is not None and engine.dialect.driver == "asyncpg":
+        return _asyncpg().asyncpg_error_without_code(engine, name, text)  # type: ignore[no-any-return]
     if text is not None:
         return _plain(engine, name)(text)
     if row.sqlalchemy and not _code(engine, row):
@@ -101,13 +103,21 @@ def _plain(engine: Engine, name: str) -> Callable[..., BaseException]:
     dbapi: Any = engine.dialect.loaded_dbapi
     if _database(engine) == "sqlite" and name == "connection_lost":
         return dbapi.ProgrammingError  # type: ignore[no-any-return]
-    found: Callable[..., BaseException] = getattr(dbapi, _CLASSES.get(name, "OperationalError"))
-    return found
+    kind = _CLASSES.get(name, "OperationalError")
+    # SQLAlchemy's module for aiosqlite has not all of the driver's.
+    return getattr(dbapi, kind, None) or getattr(sqlite3, kind)  # type: ignore[no-any-return]
+
+
+def _asyncpg() -> Any:
+    """It may not be installed."""
+    return importlib.import_module("._asyncpg_errors", __package__)
 
 
 def _postgresql(engine: Engine, row: Category, code: Any) -> BaseException:
     state = code.ljust(5, "0")
-    driver: Any = importlib.import_module(f"{engine.dialect.loaded_dbapi.__name__}.errors")
+    if engine.dialect.driver == "asyncpg":
+        return _asyncpg().asyncpg_error(engine, state, row.meaning)  # type: ignore[no-any-return]
+    driver: Any = importlib.import_module(f"{engine.dialect.driver}.errors")
     error: Any = driver.lookup(state)(row.meaning)
     if error.args and getattr(error, "sqlstate", None) != state:
         # psycopg2 lets the code be set in this way alone.

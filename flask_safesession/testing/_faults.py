@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
 import warnings
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from .._core.places import Place, outside
 from .._core.sending import ORIGINAL
 from .._unit import current_rules
 from ._driver_errors import LOST, check_error, driver_error
-from ._engines import engines_of
+from ._engines import each_engine
 from ._pools import LendingPool
 from ._taps import is_introduced, tap
 
@@ -57,6 +57,10 @@ class Plan:
     place: Place
 
 
+# The error of a flush, until its first statement.
+_flushing: ContextVar[Plan | None] = ContextVar("safesession_flushing", default=None)
+
+
 class Faults:
     """Lets the databases of *app* fail inside the ``with`` block, as the test orders.
 
@@ -77,14 +81,11 @@ class Faults:
         self._plans: list[Plan] = []
         self._engines: list[Engine] = []
         self._undo = contextlib.ExitStack()
-        self._flushing = threading.local()
 
     def __enter__(self) -> Self:
-        self._engines = engines_of(self._app)
         event.listen(Session, "before_flush", self._before_flush)
         self._undo.callback(event.remove, Session, "before_flush", self._before_flush)
-        for engine in self._engines:
-            self._undo.callback(_Wiring(engine, self).remove)
+        self._undo.enter_context(each_engine(self._app, self._wire))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -92,6 +93,10 @@ class Faults:
         if kind is None:
             for plan in self._plans:
                 warnings.warn(_never_came(plan), errors.SafeSessionWarning, stacklevel=2)
+
+    def _wire(self, engine: Engine) -> Callable[[], None]:
+        self._engines.append(engine)
+        return _Wiring(engine, self).remove
 
     def fail(self, call: Call, *, error: str, nth: int = 1, matching: str | None = None) -> None:
         """Let the database answer a call with an error.
@@ -162,13 +167,14 @@ class Faults:
 
     def due_statement(self, statement: str) -> Plan | None:
         """The same for a statement, which may be the first of a flush, or a savepoint."""
-        flush, self._flushing.plan = getattr(self._flushing, "plan", None), None
+        flush = _flushing.get()
+        _flushing.set(None)
         if statement.startswith("SAVEPOINT"):
             return flush or self.due("savepoint")
         return flush or self.due("execute", statement)
 
     def _before_flush(self, *_: object) -> None:
-        self._flushing.plan = self.due("flush")
+        _flushing.set(self.due("flush"))
 
 
 class _Wiring:
@@ -254,17 +260,29 @@ def _kill(engine: Engine, connection: Any) -> None:
         raw.close()
         return
     statement = make(raw)
-    admin = create_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with admin.connect() as other:
+    with _another(engine).connect() as other:
         other.exec_driver_sql(statement)
 
 
+def _another(engine: Engine) -> Engine:
+    """One whose connections do not wait for those of *engine*."""
+    if not engine.dialect.is_async:
+        return create_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    from sqlalchemy.ext.asyncio import create_async_engine  # needs the extra 'async'
+
+    return create_async_engine(
+        engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT"
+    ).sync_engine
+
+
 def _kill_postgresql(raw: Any) -> str:
-    return f"SELECT pg_terminate_backend({raw.info.backend_pid}, 5000)"
+    if hasattr(raw, "info"):
+        return f"SELECT pg_terminate_backend({raw.info.backend_pid}, 5000)"
+    return f"SELECT pg_terminate_backend({raw.driver_connection.get_server_pid()}, 5000)"
 
 
 def _kill_mariadb(raw: Any) -> str:
-    return f"KILL {raw.thread_id()}"
+    return f"KILL {getattr(raw, 'driver_connection', raw).thread_id()}"
 
 
 _KILLERS: dict[str, Callable[[Any], str]] = {

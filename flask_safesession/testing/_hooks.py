@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import ClassVar, overload
 
 from flask import Flask
@@ -12,7 +14,9 @@ from sqlalchemy.orm import Session
 from .._core.hooks import Hook
 from .._core.ledger import find_ledger
 from .._core.outcome import Outcome
+from .._core.runners import spawned
 from ._engines import state_of
+from ._loop import TestLoop
 
 __all__ = ["CapturedHooks", "captured_commit_hooks", "waiting"]
 
@@ -38,10 +42,11 @@ class CapturedHooks(Sequence[str]):
 
     def hold(self, hook: Hook) -> None:
         """It is not to run now."""
-        self._held.append(hook)
+        waits = spawned() is not None
+        self._held.append(replace(hook, run=partial(_on_loop, hook.run)) if waits else hook)
 
     def run(self) -> None:
-        """Run those that were held back, in their order."""
+        """Run those that were held back, in their order; those of async scopes run on an event loop."""
         while self._held:
             self._held.pop(0).run()
 
@@ -64,6 +69,11 @@ class CapturedHooks(Sequence[str]):
         return repr(list(self))
 
     __hash__: ClassVar[None] = None  # type: ignore[assignment]
+
+
+def _on_loop(run: Callable[[], object]) -> object:
+    with TestLoop() as loop:
+        return loop.run(run)
 
 
 @contextlib.contextmanager

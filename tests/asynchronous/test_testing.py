@@ -6,19 +6,24 @@ import asyncio
 import contextvars
 import gc
 import re
+import sys
+import unittest
 from contextlib import ExitStack
 
 import pytest
-from sqlalchemy import select
+from flask import Flask
+from sqlalchemy import select, text
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from flask_safesession import AppContextManager, errors, session_manager
+from flask_safesession import AppContextManager, errors, on_commit, session_manager
 from flask_safesession.testing import (
     CommitIsolation,
     LeakWatch,
     RollbackIsolation,
+    SafeSessionTestCase,
     assert_statements,
+    captured_commit_hooks,
     recorded_statements,
 )
 from flask_safesession.testing._access import refused
@@ -79,6 +84,38 @@ def test_a_database_of_coroutines_is_rolled_back(apart: Kit) -> None:
     assert (run(apart, names, apart), apart.names()) == ([], [])
 
 
+def test_an_engine_of_no_session(sqlite_kit: Kit) -> None:
+    """It is isolated if the test says so, and serves other event loops again after it."""
+    engine = create_async_engine(async_url(sqlite_kit.database, "sqlite+aiosqlite"))
+
+    async def main(statement: str) -> list[str]:
+        async with engine.begin() as connection:
+            await connection.execute(text(statement))
+            found = list(await connection.scalars(select(sqlite_kit.Item.name)))
+        await engine.dispose()
+        return found
+
+    with RollbackIsolation(sqlite_kit.app, engines=[engine.sync_engine]):
+        assert asyncio.run(main("INSERT INTO item (name) VALUES ('a')")) == ["a"]
+    assert asyncio.run(main("SELECT 1")) == []
+
+
+def test_the_portal(make_kit: MakeKit) -> None:
+    """A loop that goes on after the test has connections of its own again."""
+    kit = make_kit("postgresql-psycopg2", config={"SAFESESSION_ASYNC_PORTAL": True})
+
+    @kit.app.get("/<name>")
+    async def view(name: str) -> list[str]:
+        await add(kit, name)
+        return await names(kit)
+
+    for _ in range(2):
+        with RollbackIsolation(kit.app):
+            assert kit.client.get("/a").json == run(kit, names, kit) == ["a"]
+    assert kit.names() == []
+    assert kit.client.get("/b").json == ["b"]
+
+
 def test_statements_of_coroutines(kit: Kit) -> None:
     """They are listed too, isolated or not."""
     with recorded_statements(kit.app) as sent:
@@ -86,6 +123,53 @@ def test_statements_of_coroutines(kit: Kit) -> None:
     assert [each.split()[0] for each in sent] == ["SELECT"]
     with RollbackIsolation(kit.app), assert_statements(kit.app, 1):
         run(kit, add, kit, "a")
+
+
+def test_hooks_of_coroutines(sqlite_kit: Kit) -> None:
+    """They are held back, and awaited when the test lets them run."""
+    kit = sqlite_kit
+    ran: list[str] = []
+
+    async def hook(name: str) -> None:
+        await add(kit, name)
+        ran.append(name)
+
+    async def main() -> None:
+        async with session_manager():
+            on_commit(hook, "awaited")
+            on_commit(ran.append, "plain")
+
+    with RollbackIsolation(kit.app), captured_commit_hooks(kit.app) as hooks:
+        run(kit, main)
+        assert (len(hooks), ran) == (2, [])
+        with kit.app.app_context():
+            hooks.run()
+        assert (ran, run(kit, names, kit)) == (["awaited", "plain"], ["awaited"])
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="its tests do not see what setUp() has pushed"
+)
+def test_a_test_case_of_coroutines(sqlite_kit: Kit) -> None:
+    """With ``unittest`` it is one of both kinds."""
+    kit = sqlite_kit
+
+    class Case(SafeSessionTestCase, unittest.IsolatedAsyncioTestCase):
+        leaks = "error"
+
+        def create_app(self) -> Flask:
+            return kit.app
+
+        async def test_one(self) -> None:
+            await add(kit, "a")
+            assert await names(kit) == ["a"]
+
+        test_two = test_one
+
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(Case).run(result)
+    assert (result.testsRun, result.errors, result.failures) == (2, [], [])
+    assert kit.names() == []
 
 
 def test_a_refused_database(sqlite_kit: Kit) -> None:
