@@ -13,15 +13,16 @@ from contextlib import ExitStack
 import pytest
 from flask import Flask
 from sqlalchemy import select, text
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from flask_safesession import AppContextManager, errors, on_commit, session_manager
+from flask_safesession import AppContextManager, classify, errors, on_commit, session_manager
 from flask_safesession.testing import (
     CommitIsolation,
     LeakWatch,
     RollbackIsolation,
     SafeSessionTestCase,
+    _databases,
     assert_statements,
     captured_commit_hooks,
     recorded_statements,
@@ -82,6 +83,22 @@ def test_a_database_of_coroutines_is_rolled_back(apart: Kit) -> None:
             run(apart, add, apart, "a")
             assert run(apart, names, apart) == ["a"]
     assert (run(apart, names, apart), apart.names()) == ([], [])
+
+
+def test_a_lock_that_both_kinds_need(make_kit: MakeKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would ever let it go: PostgreSQL gives up."""
+    monkeypatch.setattr(_databases, "_LOCK_SECONDS", 1)
+    without_limit = {"connect_args": {"options": "-c lock_timeout=0"}}
+    kit = make_kit("postgresql-psycopg2", engine_options=without_limit)
+    with RollbackIsolation(kit.app):
+        with kit.app.app_context():
+            store(kit, "a")
+        with pytest.raises(DBAPIError) as caught:
+            run(kit, add, kit, "a")
+        assert classify(caught.value).category == "lock_timeout"
+        run(kit, add, kit, "b")
+        with kit.app.app_context(), pytest.raises(DBAPIError):
+            store(kit, "b")
 
 
 def test_an_engine_of_no_session(sqlite_kit: Kit) -> None:
