@@ -67,9 +67,8 @@ def take_note(depth: int) -> Note:
         depth += 1
     try:
         frame = sys._getframe(depth)
-    except (
-        ValueError
-    ):  # what SQLAlchemy runs for a coroutine, or nobody's program: the outermost frame
+    except ValueError:
+        # Nobody's program, or what SQLAlchemy runs for a coroutine: from the outermost frame.
         frame = beyond(sys._getframe(depth - 1))
     if frame.f_code.co_filename == "<string>":
         frame = beyond(frame)
