@@ -138,9 +138,8 @@ def _server(fairy: PoolProxiedConnection) -> str | None:
 def _ask_server(fairy: PoolProxiedConnection) -> str | None:
     cursor = fairy.cursor()
     cursor.execute("SAVEPOINT safesession_server")
-    with contextlib.suppress(
-        Exception
-    ):  # some services that speak PostgreSQL have no such function
+    # Some services that speak PostgreSQL have no such function.
+    with contextlib.suppress(Exception):
         server = _scalar(fairy, _ASK_SERVER)
         cursor.execute("RELEASE SAVEPOINT safesession_server")
         return server
