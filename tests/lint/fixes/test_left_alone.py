@@ -49,6 +49,13 @@ def _remember(session, text):
 """
 
 BODIES = {
+    "it sets 'db.expire_on_commit', and others share the session of a scope": """\
+db = SessionLocal()
+db.expire_on_commit = False
+db.add(Item(name=name))
+db.commit()
+db.close()
+""",
     "what it writes is not committed": "db = SessionLocal()\ndb.add(Item())",
     "it leaves here with changes": """\
 db = SessionLocal()
