@@ -165,10 +165,8 @@ class Surroundings:
         handing = self._handed.get(function.id)
         if handing is not None:
             where = f"{handing.scope.path}:{handing.call.at.line}"
-            raise NotSure(
-                None,
-                f"'{function.name}' runs in a {handing.kind} ({where}), where there is no app context",
-            )
+            what = f"{'an' if handing.kind == 'executor' else 'a'} {handing.kind} ({where})"
+            raise NotSure(None, f"'{function.name}' runs in {what}, where there is no app context")
 
     @staticmethod
     def _is_flask_command(function: Function) -> bool:
