@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..analysis import Analysis
-from ..effects import Effect, last_name
+from ..effects import Effect, last_name, without_lenders
 from ..facts import Call
 from ..handing import Handing, handings
 from ..symbols import Function
@@ -201,5 +201,5 @@ def _brings_context(function: Function) -> bool:
         return True
     return any(
         last_name(each.func) in {"app_context", "AppContextManager", "test_request_context"}
-        for each in function.calls
+        for each in without_lenders(function.calls)
     )
