@@ -26,7 +26,9 @@ from .values import (
 from .vocabulary import CLOSES, DATABASE_READS, QUERY_ENDS, QUERY_WRITES, READS, SENT_WRITES, WRITES
 from .writing import is_write
 
-__all__ = ["Action", "Effect", "Effects", "Summary", "last_name", "text_of"]
+__all__ = ["Action", "Effect", "Effects", "Summary", "last_name", "text_of", "without_lenders"]
+
+_LENDING = frozenset({"thread", "executor", "process_executor", "create_task"})
 
 
 class Effect(IntFlag):
@@ -303,3 +305,10 @@ def text_of(expression: Expression) -> str:
     if isinstance(expression, Call):
         return f"{text_of(expression.func)}()"
     return "…"
+
+
+def without_lenders(calls: tuple[Call, ...]) -> list[Call]:
+    """Leave out the ``AppContextManager()`` of ``.thread()`` and its like: only their jobs get the app."""
+    methods = [each.func for each in calls if isinstance(each.func, Attr)]
+    lenders = [each.value for each in methods if each.name in _LENDING]
+    return [each for each in calls if each not in lenders]

@@ -47,13 +47,22 @@ def _below(top: Path) -> Iterator[Path]:
         for name in sorted(files):
             if name.endswith((".py", ".pyi")):
                 path = Path(directory, name)
-                if path.is_file():
+                if _is_regular(path):
                     yield path
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # whoever reads it says why it cannot be read
+        return True
 
 
 def _entered(directory: str, name: str, seen: set[str]) -> bool:
     path = os.path.join(directory, name)  # noqa: PTH118 - a walk over 10,000 directories
-    if name in _LEFT_OUT or name.startswith(".") or Path(path, "pyvenv.cfg").exists():
+    if name in _LEFT_OUT or name.startswith("."):
+        return False
+    if os.path.exists(f"{path}/pyvenv.cfg"):  # noqa: PTH110 - Path.exists() raises PermissionError
         return False
     if os.path.islink(path):  # noqa: PTH114
         real = os.path.realpath(path)

@@ -204,7 +204,10 @@ def _by_method(
         return _made("executor", call, text, call.args[1], _after(call, 2), scope, analysis)
     if name in POOL_METHODS and _is_executor(owner, owner_text, name):
         return _made("executor", call, text, _first(call), _after(call, 1), scope, analysis)
-    if name == "add_task" and BACKGROUND_NAME.search(owner_text):
+    if name == "add_task" and (
+        BACKGROUND_NAME.search(owner_text)
+        or (isinstance(owner, Result) and owner.path.endswith(".BackgroundTasks"))
+    ):
         return _made("background task", call, text, _first(call), _after(call, 1), scope, analysis)
     if name == "add_job" and SCHEDULER_NAME.search(owner_text):
         return _made(

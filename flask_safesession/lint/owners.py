@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from .effects import Effect, last_name, text_of
-from .facts import Call, Const, Expression, With
+from .facts import Call, Const, Expression, Group, With
 from .surroundings import (
     COMMAND_DECORATORS,
     ROUTE_METHODS,
@@ -15,7 +16,7 @@ from .surroundings import (
     VIEW_BASES,
     VIEW_METHODS,
 )
-from .symbols import Function
+from .symbols import Class, Function
 from .values import ClassValue, FunctionValue, Result, Session
 from .walk import statements_in
 
@@ -37,6 +38,7 @@ _REQUEST_HOOKS = frozenset(
         "middleware",
     }
 )
+_TASK_METHODS = frozenset({"__call__", "on_success", "after_return"})
 _PLAIN_DECORATORS = frozenset(
     {
         "abstractmethod",
@@ -145,14 +147,26 @@ class Owners:
 
     def has_owning_decorator(self, function: Function) -> bool:
         """Whether a decorator opens, ends or brings the transaction of *function*."""
-        return any(self._owns(each, function) for each in function.facts.decorators)
+        outer = function.outer or function.module.body
+        return any(self._owns(each, outer) for each in function.facts.decorators) or any(
+            self._owns(each, body) for each, body in self._of_class(function)
+        )
 
-    def _owns(self, decorator: Expression, function: Function) -> bool:
+    def _of_class(self, function: Function) -> Iterator[tuple[Expression, Function]]:
+        """Yield what ``decorators`` of a view and ``method_decorators`` of a resource put around *function*."""
+        if function.cls is None or function.name not in VIEW_METHODS:
+            return
+        for cls in self.analysis.project.ancestry(function.cls):
+            for name in ("decorators", "method_decorators"):
+                for binding in cls.body_bindings.get(name, ()):
+                    items = binding.value.items if isinstance(binding.value, Group) else ()
+                    yield from ((each, cls.module.body) for each in items)
+
+    def _owns(self, decorator: Expression, outer: Function) -> bool:
         func = decorator.func if isinstance(decorator, Call) else decorator
         text = text_of(func)
         if isinstance(decorator, Call) and _asks_for_a_transaction(decorator):
             return True
-        outer = function.outer or function.module.body
         if self.analysis.effects.is_named(func, outer, self.analysis.project.options.owners):
             return True
         name = text.rpartition(".")[2]
@@ -219,11 +233,36 @@ class Owners:
     @cached_property
     def commits_after_requests(self) -> bool:
         """Whether a request hook, a middleware or a setting commits what a view leaves."""
-        for function in self.analysis.functions:
-            hook = bool(function.binding_names & _REQUEST_HOOKS) or self._is_middleware(function)
-            if hook and self._commits(function):
-                return True
-        return False
+        return any(map(self._commits, self._request_hooks))
+
+    @cached_property
+    def may_commit_after_requests(self) -> bool:
+        """Whether one does, or calls ``commit()`` on what it finds in ``g``."""
+        calls = (call for each in self._request_hooks for call in each.calls)
+        return self.commits_after_requests or any(
+            last_name(each.func) == "commit" for each in calls
+        )
+
+    @cached_property
+    def commits_after_tasks(self) -> bool:
+        """Whether a base class of tasks commits what a task leaves."""
+        return any(
+            self._commits(each)
+            for each in self.analysis.functions
+            if each.name in _TASK_METHODS and each.cls is not None and self._is_task(each.cls)
+        )
+
+    def _is_task(self, cls: Class) -> bool:
+        bases = (base for each in self.analysis.project.ancestry(cls) for base in each.facts.bases)
+        return any(last_name(each).endswith("Task") for each in bases)
+
+    @cached_property
+    def _request_hooks(self) -> list[Function]:
+        return [
+            each
+            for each in self.analysis.functions
+            if each.binding_names & _REQUEST_HOOKS or self._is_middleware(each)
+        ]
 
     def _is_middleware(self, function: Function) -> bool:
         if function.cls is None or function.name not in {

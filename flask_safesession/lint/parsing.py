@@ -11,13 +11,15 @@ from dataclasses import dataclass
 
 __all__ = ["Unreadable", "decode", "is_relevant", "parse", "uses_sqlalchemy"]
 
-# A file without any of these has neither a session, nor anything that ends a transaction or makes a caller wait.
+# A file without any of these has neither a session nor a model, nor what ends a transaction or makes a caller wait.
 _WORDS = (
     b"session",
     b"Session",
     b"commit",
     b"rollback",
     b".query",
+    b".Model",
+    b".Column(",
     b"current_app",
     b".save(",
     b"sqlalchemy",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,22 @@ def test_excluded_files_are_left_out_unless_named(tmp_path: Path) -> None:
     assert names_of(found, tmp_path) == ["app/b.py"]
     named = tmp_path / "app/legacy/a.py"
     assert collect([named], ["app/legacy/*"], root=tmp_path) == [named]
+
+
+def test_a_place_that_cannot_be_looked_at_is_no_reason_to_stop(tmp_path: Path) -> None:
+    """Its path is too long for the system, as one below ``/proc`` may be forbidden: whoever reads it says so."""
+    here = Path.cwd()
+    length = len(str(tmp_path))
+    os.chdir(tmp_path)
+    try:
+        while length < 3890:
+            Path("d" * 199).mkdir()
+            os.chdir("d" * 199)
+            length += 200
+        Path("e" * (4090 - length - 1)).mkdir()
+        os.chdir("e" * (4090 - length - 1))
+        Path("long_enough.py").touch()
+    finally:
+        os.chdir(here)
+    (found,) = collect([tmp_path], root=tmp_path)
+    assert found.name == "long_enough.py"

@@ -110,3 +110,34 @@ def test_an_owner_is_known_by_its_qualified_name(tmp_path: Path) -> None:
     assert rules_of(check_files(tmp_path, files)) == ["TXN101", "TXN101"]
     owners = ("app.store.whole", "store.Whole")
     assert check_files(tmp_path, files, Options(owners=owners, tests=True)) == []
+
+
+def test_a_model_is_known_whose_file_names_neither_a_session_nor_sqlalchemy(tmp_path: Path) -> None:
+    """As most files of models with Flask-SQLAlchemy."""
+    files = {
+        "shop/extensions.py": """
+            from flask_sqlalchemy import SQLAlchemy
+
+            db = SQLAlchemy()
+        """,
+        "shop/models.py": """
+            from shop.extensions import db
+
+            class Order(db.Model):
+                id = db.Column(db.Integer, primary_key=True)
+                paid = db.Column(db.Boolean)
+        """,
+        "shop/views.py": """
+            from flask import Blueprint
+            from shop.models import Order
+
+            bp = Blueprint("orders", __name__)
+
+            @bp.post("/orders/<int:id>")
+            def pay(id):
+                order = Order.query.get_or_404(id)
+                order.paid = True
+                return ""
+        """,
+    }
+    assert rules_of(check_files(tmp_path, files)) == ["TXN101"]

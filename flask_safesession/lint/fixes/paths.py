@@ -276,6 +276,11 @@ class _Escapes(cst.CSTVisitor):
         if len(node.body) > 1 and mentions(node, self.work.root):
             raise NotSure(node, "several statements stand on this line")
 
+    def visit_AssignTarget(self, node: cst.AssignTarget) -> None:
+        name = dotted(node.target)
+        if name.rpartition(".")[0] == self.work.session:
+            raise NotSure(node, f"it sets '{name}', and others share the session of a scope")
+
     def visit_SimpleStatementSuite(self, node: cst.SimpleStatementSuite) -> None:
         if mentions(node, self.work.root):
             raise NotSure(node, f"'{self.work.root}' is used behind a colon")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..analysis import Analysis
-from ..effects import Effect, last_name
+from ..effects import Effect, last_name, without_lenders
 from ..facts import Call
 from ..handing import Handing, handings
 from ..symbols import Function
@@ -165,10 +165,8 @@ class Surroundings:
         handing = self._handed.get(function.id)
         if handing is not None:
             where = f"{handing.scope.path}:{handing.call.at.line}"
-            raise NotSure(
-                None,
-                f"'{function.name}' runs in a {handing.kind} ({where}), where there is no app context",
-            )
+            what = f"{'an' if handing.kind == 'executor' else 'a'} {handing.kind} ({where})"
+            raise NotSure(None, f"'{function.name}' runs in {what}, where there is no app context")
 
     @staticmethod
     def _is_flask_command(function: Function) -> bool:
@@ -203,5 +201,5 @@ def _brings_context(function: Function) -> bool:
         return True
     return any(
         last_name(each.func) in {"app_context", "AppContextManager", "test_request_context"}
-        for each in function.calls
+        for each in without_lenders(function.calls)
     )

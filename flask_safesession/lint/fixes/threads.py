@@ -75,7 +75,9 @@ class Threads:
             return self._thread(handing)
         if handing.kind == "executor" and handing.text.endswith((".submit", ".map")):
             return self._pool(handing)
-        reason = f"a {handing.kind} of this kind has no counterpart: put '@AppContextManager(app)' on its target"
+        reason = (
+            "a job of this kind has no counterpart: put '@AppContextManager(app)' on its target"
+        )
         raise NotSure(None, reason)
 
     def _refuse(self, handing: Handing) -> None:

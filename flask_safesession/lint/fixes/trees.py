@@ -147,7 +147,9 @@ def suite_of(old: cst.BaseSuite, body: Sequence[Statement]) -> cst.BaseSuite:
     filled = list(body) or [cst.SimpleStatementLine([cst.Pass()])]
     if isinstance(old, cst.IndentedBlock):
         return old.with_changes(body=filled)
-    return cst.IndentedBlock(filled)
+    return cst.IndentedBlock(
+        filled, header=cast("cst.SimpleStatementSuite", old).trailing_whitespace
+    )
 
 
 def suites(statement: cst.CSTNode) -> Iterator[cst.BaseSuite]:

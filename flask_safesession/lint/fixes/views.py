@@ -21,7 +21,7 @@ from .files import Files, NotSure
 from .pruning import without_endings
 from .requests import RequestPaths
 from .subject import Subject
-from .trees import ENDINGS, Statement, called_on, every, statements
+from .trees import ENDINGS, Statement, called_on, every, statements, suite_of
 
 __all__ = ["Views"]
 
@@ -51,7 +51,7 @@ class Views(Subject):
         new = without_endings(without_tries(body, paths.attempts, paths.roles), paths.roles)
         _refuse_endings(new, session.text)
         new_node = node.with_changes(
-            body=node.body.with_changes(body=new), decorators=self._decorators(node)
+            body=suite_of(node.body, new), decorators=self._decorators(node)
         )
         return Change(
             self.file.name,

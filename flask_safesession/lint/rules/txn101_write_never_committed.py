@@ -63,10 +63,14 @@ def _committed_elsewhere(session: Session, kind: str, analysis: Analysis) -> boo
         return True
     if session.origin == "injected":
         return owners.dependencies_commit or owners.commits_after_requests
+    if kind == "route" and owners.may_commit_after_requests:
+        return True
     if session.origin not in ENDS_WITH_ITS_CONTEXT:
         return False
     if kind == "route":
-        return owners.commits_after_requests or "views" in analysis.project.wired
+        return "views" in analysis.project.wired
+    if kind == "task" and owners.commits_after_tasks:
+        return True
     return kind in {"task", "job"} and "jobs" in analysis.project.wired
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..analysis import Analysis, finding
 from ..effects import Effect, last_name, text_of
-from ..facts import Call, Expression, Handler, Raise, Return, Statement, Try, With
+from ..facts import Call, Expression, Handler, Jump, Raise, Return, Statement, Try, With
 from ..findings import Finding, Level, Step
 from ..summaries import catches_database_errors, heals, opens_savepoint
 from ..surroundings import CONTEXT_PUSHES
@@ -40,11 +40,13 @@ class _Around:
         closing: Whether the session ends when an enclosing block is left, and nothing comes in between.
         loop: Whether a loop inside that block goes on with the session.
         healed: Whether a ``finally`` or a later handler undoes it.
+        behind: Whether one does as soon as the loop is left.
     """
 
     scopes: tuple[str, ...] = ()
     loop: bool = False
     healed: bool = False
+    behind: bool = False
 
 
 def find(analysis: Analysis) -> Iterator[Finding]:
@@ -60,19 +62,20 @@ def _below(
         if isinstance(statement, Try):
             yield from _judge(statement, body[index + 1 :], scope, analysis, around)
             healed = around.healed or heals(statement.final, scope, analysis.effects)
-            inner = _Around(around.scopes, around.loop, healed)
+            inner = replace(around, healed=healed)
             for block in children(statement):
                 yield from _below(block, scope, analysis, inner)
         elif isinstance(statement, With):
             keys = tuple(_entered(statement, scope, analysis))
-            inner = _Around((*around.scopes, *keys), around.loop and not keys, around.healed)
+            inner = replace(around, scopes=(*around.scopes, *keys), loop=around.loop and not keys)
             yield from _below(statement.body, scope, analysis, inner)
         else:
-            loop = around.loop or type(statement).__name__ in {"For", "While"}
+            inner = around
+            if type(statement).__name__ in {"For", "While"}:
+                behind = around.healed or around.behind
+                inner = replace(around, loop=True, healed=False, behind=behind)
             for block in children(statement):
-                yield from _below(
-                    block, scope, analysis, _Around(around.scopes, loop, around.healed)
-                )
+                yield from _below(block, scope, analysis, inner)
 
 
 def _entered(statement: With, scope: Function, analysis: Analysis) -> Iterator[str]:
@@ -105,7 +108,8 @@ def _judge(
     for handler in statement.handlers:
         if not catches_database_errors(handler, scope, analysis.effects):
             continue
-        if _request_ends(handler, work, after, scope, analysis):
+        goes_on = around.loop and not _leaves_the_loop(handler)
+        if not goes_on and (around.behind or _request_ends(handler, work, after, scope, analysis)):
             continue
         if _swallows(handler, after, scope, analysis) and _matters(
             work, handler, after, scope, analysis, around
@@ -125,6 +129,11 @@ def _request_ends(
         return False
     leaves = bool(handler.body) and isinstance(handler.body[-1], Return)
     return leaves or not _uses(after, work.session, scope, analysis)
+
+
+def _leaves_the_loop(handler: Handler) -> bool:
+    last = handler.body[-1] if handler.body else None
+    return isinstance(last, Return) or (isinstance(last, Jump) and last.kind == "break")
 
 
 def _is_wide(handler: Handler) -> bool:
@@ -226,13 +235,13 @@ def _stays_clean(effect: Effect, text: str) -> bool:
 def _ends_soon(
     work: _Work, after: tuple[Statement, ...], scope: Function, analysis: Analysis, around: _Around
 ) -> bool:
-    """Whether the session is closed right after the handler."""
+    """Whether the session is closed right after the handler, or undone behind the loop with nothing committed."""
     session = work.session
-    if (
-        session.key in around.scopes
-        and not around.loop
-        and not _uses(after, session, scope, analysis)
-    ):
+    effects = analysis.effects.summary(scope).effects
+    if around.behind and not effects.get(session.key, Effect.NONE) & Effect.COMMIT:
+        return True
+    closing = session.key in around.scopes and not around.loop
+    if closing and not _uses(after, session, scope, analysis):
         return True
     return _closes(after, session, scope, analysis)
 
@@ -269,10 +278,8 @@ def _matters(
     around: _Around,
 ) -> bool:
     """Reads alone matter where the session is somebody else's and goes on."""
-    if work.effect & _HARD:
-        return True
-    if not work.direct:
-        return False
+    if work.effect & _HARD or not work.direct:
+        return bool(work.effect & _HARD)
     if work.session.origin in {"given", "held"}:
         return True
     goes_on = around.loop and not (handler.body and isinstance(handler.body[-1], Return))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from ..analysis import Analysis, finding
-from ..effects import last_name, text_of
+from ..effects import last_name, text_of, without_lenders
 from ..facts import Call, With
 from ..findings import Finding, Step
 from ..handing import Handing
@@ -57,7 +57,8 @@ def _context_comes(handing: Handing, target: Function, analysis: Analysis) -> bo
 
 def _pushes(function: Function, analysis: Analysis) -> bool:
     """Whether *function* pushes a context; 'current_app.app_context()' needs one itself."""
-    pushes = (text_of(each.func) for each in function.calls if _is_push(each))
+    calls = without_lenders(function.calls)
+    pushes = (text_of(each.func) for each in calls if _is_push(each))
     if any(not _is_proxy(each, function, analysis) for each in pushes):
         return True
     blocks = (each for each in statements_in(function.facts.body) if isinstance(each, With))

@@ -35,6 +35,7 @@ _CHUNKS = re.compile(
     r"chunk|batch|page|partition|slice|block|window|group|attempt|retr|tries|polling|forever|stream|consum|listen|messages|events_from",
     re.IGNORECASE,
 )
+_MEASURES = frozenset({"len", "monotonic", "perf_counter", "time"})
 _COUNTERS = re.compile(r"count|size|pending|batch|chunk|since|(?:^|_)n$|num", re.IGNORECASE)
 _ENDLESS = frozenset(
     {
@@ -130,7 +131,7 @@ def _has_limit(loop: For, scope: Function, analysis: Analysis) -> bool:
 
 
 def _counts(body: Iterable[Statement]) -> bool:
-    """Whether an ``if`` in the loop counts: ``if i % 100 == 0`` or ``if len(batch) >= size``."""
+    """Whether an ``if`` counts: ``if i % 100 == 0``, ``if len(batch) >= size`` or ``if time() - last > 5``."""
     for statement in body:
         if (
             isinstance(statement, If)
@@ -150,7 +151,7 @@ def _is_counter(test: Expression) -> bool:
         return False
     if any(isinstance(each, Const) and each.value in {0, 1} for each in test.items):
         return False
-    if any(last_name(each.func) == "len" for each in calls_of(test)):
+    if any(last_name(each.func) in _MEASURES for each in calls_of(test)):
         return True
     return any(isinstance(each, str) and _COUNTERS.search(each) for each in test.items)
 

@@ -49,6 +49,13 @@ def _remember(session, text):
 """
 
 BODIES = {
+    "it sets 'db.expire_on_commit', and others share the session of a scope": """\
+db = SessionLocal()
+db.expire_on_commit = False
+db.add(Item(name=name))
+db.commit()
+db.close()
+""",
     "what it writes is not committed": "db = SessionLocal()\ndb.add(Item())",
     "it leaves here with changes": """\
 db = SessionLocal()
@@ -298,7 +305,7 @@ CALLERS = {
     "is a task": "@celery.task\ndef job():\n    stored('x')",
     "is a command": "@click.command()\ndef command():\n    stored('x')",
     "runs in a thread": "def begin():\n    threading.Thread(target=stored).start()",
-    "runs in a executor": "def begin():\n    futures.ThreadPoolExecutor().submit(lambda: stored('x'))",
+    "runs in an executor": "def begin():\n    futures.ThreadPoolExecutor().submit(lambda: stored('x'))",
     "works on 'db.session' when it calls it": "def both():\n    db.session.add(Item())\n    stored('x')",
 }
 IMPORTS = "import threading\nfrom concurrent import futures\n\nimport click\n"

@@ -81,7 +81,7 @@ VIEW = "@app.route('/')\ndef view(name):\n"
     [
         ("its target reads 'request.args'", "threading.Thread(target=asked).start()"),
         ("it is made with arguments that are not followed", "threading.Thread(None, target=store)"),
-        ("a timer of this kind has no counterpart", "threading.Timer(5, store, [name]).start()"),
+        ("a job of this kind has no counterpart", "threading.Timer(5, store, [name]).start()"),
         ("'given' is not seen to be made by", "given_pool.submit(store, name)"),
         (
             "'workers' is not seen",
@@ -120,7 +120,9 @@ def test_the_target_comes_first() -> None:
 def test_a_thread_that_starts_where_there_is_no_app_is_left_alone() -> None:
     """The app is looked up at the start."""
     code = f"{HEAD}threading.Thread(target=store, args=('x',)).start()\n"
+    pool = f"{HEAD}pool = AppContextManager().executor()\nthreading.Thread(target=store, args=('x',)).start()\n"
     assert "where there is no app context" in left(code)[-1]
+    assert "where there is no app context" in left(pool)[-1]
 
 
 def test_an_executor_is_mended_in_the_file_that_makes_it() -> None:
