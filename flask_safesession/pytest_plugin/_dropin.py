@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import pkgutil
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,11 +35,33 @@ def db_engine(db_session: Session) -> Engine:
 
 def _stand_in(config: pytest.Config, monkeypatch: pytest.MonkeyPatch, session: Session) -> None:
     """Put the session and engine of the test where the ini keys of pytest-flask-sqlalchemy say."""
-    stand_ins: dict[str, Any] = {
-        "engines": lambda: session.get_bind().engine,
-        "sessions": lambda: session,
-        "sessionmakers": lambda: lambda **_: session,
+    stand_ins: dict[str, Callable[[Any], Any]] = {
+        "engines": lambda _: session.get_bind().engine,
+        "sessions": lambda stock: _session_for(stock, session),
+        "sessionmakers": lambda _: lambda **_: session,
     }
     for kind, make in stand_ins.items():
         for path in config.getini(f"mocked-{kind}"):
-            monkeypatch.setattr(path, make())
+            monkeypatch.setattr(path, make(_stock(kind, path)))
+
+
+def _stock(kind: str, path: str) -> Any:
+    """What is at *path*."""
+    try:
+        return pkgutil.resolve_name(path)
+    except (AttributeError, ImportError, ValueError) as error:
+        raise pytest.fail.Exception(
+            f"The setting 'mocked-{kind}' names '{path}', which is not there: {error}. Correct or remove it; as a rule "
+            "none of these settings is needed.",
+            pytrace=False,
+        ) from None
+
+
+def _session_for(stock: Any, session: Session) -> Any:
+    """What stands for *stock*: itself, if it leads to *session* anyway, as 'db.session' does."""
+    from sqlalchemy.orm import scoped_session
+
+    if not isinstance(stock, scoped_session):
+        return session
+    factory: Any = lambda: session  # noqa: E731 - what a scoped_session calls, and needs no more of
+    return stock if stock() is session else scoped_session(factory)

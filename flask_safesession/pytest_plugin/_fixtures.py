@@ -158,21 +158,21 @@ def session_of(request: pytest.FixtureRequest, isolation: str) -> Iterator[Sessi
 @contextmanager
 def _entered(manager: AbstractContextManager[Any]) -> Iterator[Any]:
     """*manager*, entered; what it says at its beginning and its end is one line, without a traceback."""
-    from ..errors import LeakError, SafeSessionError
-
     with ExitStack() as stack:
-        with _told(SafeSessionError):
+        with _told():
             value = stack.enter_context(manager)
         yield value
-        with _told(LeakError):
+        with _told():
             stack.close()
 
 
 @contextmanager
-def _told(kind: type[Exception]) -> Iterator[None]:
+def _told() -> Iterator[None]:
+    from ..errors import SafeSessionError
+
     try:
         yield
-    except kind as error:
+    except SafeSessionError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 

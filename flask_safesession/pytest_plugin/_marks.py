@@ -57,6 +57,10 @@ def wish_of(item: pytest.Item) -> Wish:
         words = " and ".join(f"'{value}' by {source}" for value, source in asked)
         raise ValueError(f"It is to be isolated with {words}. Ask for one of them.")
     isolation = isolations.pop() if isolations else None
+    if marks and isolation is None and not any(marks):
+        raise ValueError(
+            "Its mark 'safesession' says nothing. Give 'isolation=\"rollback\"' or 'isolation=\"commit\"'."
+        )
     resets = any(each.get("reset_sequences") for each in marks)
     if resets and isolation != "commit":
         raise ValueError(

@@ -14,6 +14,9 @@ from ._guarding import TestGuard
 __all__ = ["SafeSessionTestCase"]
 
 
+_VALUES = {"isolation": ("rollback", "commit"), "leaks": ("warn", "error", "off")}
+
+
 class SafeSessionTestCase(unittest.TestCase):
     """A test case of which each test is rolled back, or commits for real.
 
@@ -59,6 +62,12 @@ class SafeSessionTestCase(unittest.TestCase):
             del vars(self)["setUp"]
 
     def _isolate(self) -> None:
+        for name, values in _VALUES.items():
+            if getattr(self, name) not in values:
+                known = ", ".join(f"'{each}'" for each in values)
+                raise ValueError(
+                    f"'{type(self).__name__}' says '{name} = {getattr(self, name)!r}'. Give one of {known}."
+                )
         self.app = self.create_app()
         guard = TestGuard(
             self.app,

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import DBAPIError
 from typing_extensions import Self
 
+from .. import errors
 from ._engines import each_engine
 from ._loop import run_for
 from ._statements import kind_of
@@ -118,7 +119,13 @@ class _Written:
                 return
             except DBAPIError:
                 pass  # a name that is no table, or rows of other tables that refer to these
-        self._delete(_all_tables(self._engine))
+        try:
+            self._delete(_all_tables(self._engine))
+        except DBAPIError as error:
+            raise errors.IsolationUnavailableError(
+                f"The tables that the test has written to could not be emptied, and their rows stay: {error.orig}. "
+                "Close each session and connection, and wait for each job inside the test."
+            ) from error
 
     def _delete(self, tables: Iterable[str]) -> None:
         statements = [f"DELETE FROM {each}" for each in tables]  # noqa: S608 - as the app's own statements name them

@@ -72,11 +72,14 @@ class TestGuard:
         return self
 
     def __exit__(self, *_: object) -> None:
-        left = [] if self._leaks == "off" else [*self._left, *self._watch.report()]
-        self._refusal.close()
-        self._undo.close()
-        if left:
-            self._complain(left)
+        with contextlib.ExitStack() as end:  # each of these comes whatever becomes of the others
+            end.callback(self._complain)
+            end.callback(self._undo.close)
+            if self.isolation == "commit":
+                end.callback(self._watch.roll_back)
+            end.callback(self._refusal.close)
+            if self._leaks != "off":
+                self._left += self._watch.report()
 
     @contextlib.contextmanager
     def session(self, isolation: str) -> Iterator[Session]:
@@ -91,18 +94,23 @@ class TestGuard:
             )
         with self._pushed():
             session = current_unit().session()
+            own = _context.get()
             try:
                 yield session
             finally:
-                self._left += self._watch.scopes()
+                self._left += [*self._watch.scopes(), *self._watch.contexts(own)]
+                _context.set(own)
                 hooks = waiting(session)
                 discard(session)
         if hooks:
             warnings.warn(_never_run(hooks), errors.SafeSessionWarning, stacklevel=1)
 
-    def _complain(self, left: list[str]) -> None:
+    def _complain(self) -> None:
+        if not self._left or self._leaks == "off":
+            return
+        left = "; ".join(dict.fromkeys(self._left))
         text = (
-            f"The test left something behind: {'; '.join(left)}. Leave each block, close each session, and wait for "
+            f"The test left something behind: {left}. Leave each block, close each session, and wait for "
             "each job inside the test."
         )
         if self._leaks == "error":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from .._jobs.job import PooledJob
 from .._jobs.tasks import running_tasks
 from .._jobs.threads import AppContextThread
 from .._unit import existing_unit
-from ._engines import all_engines_of
+from ._engines import all_engines_of, engines_of
 
 __all__ = ["LeakWatch"]
 
@@ -42,7 +43,8 @@ class LeakWatch:
 
     def __init__(self, app: Flask) -> None:
         self._app = app
-        self._taken: dict[object, tuple[Pool, Place]] = {}
+        self._taken: dict[Any, tuple[Pool, Place]] = {}
+        self._own: set[Any] = set()
         self._dropped: list[tuple[Pool, Place]] = []
         self._pushed: dict[int, Place] = {}
 
@@ -50,6 +52,8 @@ class LeakWatch:
         self._context = _current()
         self._known = _scopes()
         self._tasks = set(running_tasks())
+        self._jobs = {job for job, _ in _find_jobs()}
+        self._thread = threading.get_ident()
         event.listen(Pool, "checkout", self._checked_out)
         event.listen(Pool, "checkin", self._checked_in)
         event.listen(Pool, "detach", self._checked_in)
@@ -67,19 +71,28 @@ class LeakWatch:
     def report(self) -> list[str]:
         """What is left, a sentence for each."""
         jobs = self._running_jobs()
-        return [*self.scopes(), *self._contexts(), *self._connections(), *jobs]
+        return [*self.scopes(), *self.contexts(self._context), *self._connections(), *jobs]
 
     def scopes(self) -> Iterator[str]:
         """The scopes that are open in the context on top, a sentence for each."""
         for scope in _scopes() - self._known:
             yield f"the scope '{scope.name}' ({scope.place.where}) is still open"
 
-    def _contexts(self) -> Iterator[str]:
+    def contexts(self, expected: object) -> Iterator[str]:
+        """The application context that is on top, unless it is the *expected* one."""
         context = _current()
-        if context is not None and context is not self._context:
+        if context is not None and context is not expected:
             place = self._pushed.get(id(context))
             source = "" if place is None else f", by {place}"
             yield f"an application context is still pushed{source}"
+
+    def roll_back(self) -> None:
+        """Let go of the locks of the connections that this thread took and did not give back."""
+        pools = [each.pool for each in engines_of(self._app)]
+        for record in self._own:
+            if _is_one_of(self._taken[record][0], pools):
+                with contextlib.suppress(Exception):  # one that is broken holds none
+                    record.dbapi_connection.rollback()
 
     def _connections(self) -> Iterator[str]:
         if not self._taken and not self._dropped:
@@ -94,9 +107,14 @@ class LeakWatch:
     def _running_jobs(self) -> list[str]:
         """The jobs that go on, after a moment for those that are about to end."""
         end = time.monotonic() + _GRACE
-        while (found := [*_find_jobs(), *self._find_tasks()]) and time.monotonic() < end:
+        while (found := [*self._find_threads(), *self._find_tasks()]) and time.monotonic() < end:
             threading.Event().wait(0.01)
         return found
+
+    def _find_threads(self) -> Iterator[str]:
+        for job, sentence in _find_jobs():
+            if job not in self._jobs:
+                yield sentence
 
     def _find_tasks(self) -> Iterator[str]:
         for task, frame in running_tasks().items():
@@ -106,9 +124,12 @@ class LeakWatch:
 
     def _checked_out(self, _: object, record: object, connection: Any) -> None:
         self._taken[record] = (connection._pool, outside().place)  # noqa: SLF001 - nothing else tells
+        if threading.get_ident() == self._thread:
+            self._own.add(record)
 
     def _checked_in(self, _: object, record: object) -> None:
         self._taken.pop(record, None)
+        self._own.discard(record)
 
     def _invalidated(self, _: object, record: object, error: BaseException | None) -> None:
         if isinstance(error, LoopEndedError) and record in self._taken:
@@ -144,7 +165,7 @@ def _caller() -> Place:
     return Place(frame.f_code, frame.f_lasti)
 
 
-def _find_jobs() -> Iterator[str]:
+def _find_jobs() -> Iterator[tuple[FrameType, str]]:
     names = {each.ident: each.name for each in threading.enumerate()}
     for ident, top in sys._current_frames().items():  # noqa: SLF001 - Python's own
         frame: FrameType | None = top
@@ -155,4 +176,4 @@ def _find_jobs() -> Iterator[str]:
             frame = frame.f_back
         if frame is not None:
             place = Place(inner.f_code, inner.f_lasti)
-            yield f"a job still runs in the thread '{names.get(ident, ident)}', in {place}"
+            yield frame, f"a job still runs in the thread '{names.get(ident, ident)}', in {place}"

@@ -27,6 +27,10 @@ class LentConnection(_ConnectionFairy):
         self._loan.give(cursor)
         return cursor
 
+    def settings_cursor(self) -> Any:
+        """A cursor for what changes no data, and so is nothing that a rollback takes along."""
+        return self._make_cursor()
+
     def _make_cursor(self, *args: Any, **kwargs: Any) -> Any:
         return super().cursor(*args, **kwargs)
 

@@ -74,3 +74,19 @@ def test_a_test_that_leaves_something_behind(sqlite_kit: Kit) -> None:
     result = _run(Case)
     assert (result.testsRun, len(result.errors)) == (2, 1)
     assert errors.LeakError.__name__ in result.errors[0][1]
+
+
+@pytest.mark.parametrize("name", ["isolation", "leaks"])
+def test_an_unknown_value(sqlite_kit: Kit, name: str) -> None:
+    """The values that there are follow."""
+
+    class Case(SafeSessionTestCase):
+        def create_app(self) -> Any:
+            return sqlite_kit.app
+
+        def test_one(self) -> None:
+            pass
+
+    setattr(Case, name, "never")
+    ((_, text),) = _run(Case).errors
+    assert f"'Case' says '{name} = 'never''. Give one of " in text

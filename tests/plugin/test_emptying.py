@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from flask_safesession import errors, session_manager
 from flask_safesession.testing import CommitIsolation
@@ -124,3 +124,14 @@ def test_an_app_without_the_extension(make_kit: MakeKit) -> None:
     """The message names the call."""
     with pytest.raises(errors.NoAppError, match="has no SafeSession"):
         CommitIsolation(make_kit(safe=False).app).__enter__()
+
+
+def test_tables_that_are_locked(sqlite_kit: Kit) -> None:
+    """One line says so, with what the database answers."""
+    engine = sqlite_kit.engine
+    event.listen(engine, "checkout", lambda raw, *_: raw.execute("PRAGMA busy_timeout = 1"))
+    told = pytest.raises(errors.IsolationUnavailableError, match=r"emptied.*database is locked")
+    with engine.connect() as holding, told, CommitIsolation(sqlite_kit.app):
+        with sqlite_kit.app.app_context(), session_manager() as session:
+            session.add(sqlite_kit.Item(name="a"))
+        holding.execute(text("UPDATE item SET name = 'b'"))

@@ -575,3 +575,14 @@ def test_the_drivers_connection(kit: Kit) -> None:
     with kit.engine.connect() as connection:
         fairy = connection.connection
         assert fairy.driver_connection is fairy.dbapi_connection
+
+
+def test_a_scope_that_only_reads_is_not_missed(kit: Kit) -> None:
+    """What its demands sent to the connection is nothing that a rollback around it takes along."""
+    with kit.app.app_context():
+        kit.session().add(kit.Item(name="test data"))
+        kit.session().flush()
+        with kit.app.app_context(), session_manager(read_only=True, timeout=30) as session:
+            session.scalars(select(kit.Item.name)).all()
+        kit.session().rollback()  # no SafeSessionWarning
+    assert names(kit) == []

@@ -1,0 +1,146 @@
+"""Tests that leave something behind: they are told, and the next ones do not suffer for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.databases import Database
+
+from .inner import Inner
+
+pytest_plugins = ["pytester"]
+
+LEAKS_FAIL = "safesession_leaks = error"
+
+
+def test_a_transaction_that_is_left_open(inner: Inner, database: Database) -> None:
+    """Its locks do not keep the tables from being emptied, and the report names who took the connection."""
+    result = inner.on(database.url).run(
+        """
+        kept = []
+
+        def test_one(app, transactional_db):
+            db.session.add(Item(name="a"))
+            db.session.commit()
+            connection = db.engine.connect()
+            connection.execute(db.text("UPDATE shop_item SET name = 'b'"))
+            kept.append(connection)
+
+        def test_two(app, transactional_db):
+            assert names() == []
+            kept.pop().close()
+        """,
+        ini=LEAKS_FAIL,
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*a connection is still out of its pool, taken by 'test_one'*"])
+
+
+def test_a_context_on_top_of_that_of_the_test(inner: Inner) -> None:
+    """It is reported with its line, and gone."""
+    result = inner.run(
+        """
+        def test_one(app, db_session):
+            app.app_context().push()
+
+        def test_two(app, db_session):
+            assert db.session() is db_session
+        """,
+        ini=LEAKS_FAIL,
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*an application context is still pushed, by 'test_one'*"])
+    result.stdout.no_fnmatch_line("*Popped wrong*")
+
+
+def test_a_job_of_an_earlier_test(inner: Inner) -> None:
+    """Only the test that began it is told."""
+    result = inner.run(
+        """
+        import threading
+        from flask_safesession import AppContextManager
+
+        go_on = threading.Event()
+        jobs = []
+
+        def test_one(app):
+            jobs.append(AppContextManager(app).thread(go_on.wait))
+            jobs[0].start()
+
+        def test_two(app):
+            assert jobs[0].is_alive()
+
+        def test_three(app):
+            go_on.set()
+            jobs[0].join()
+        """,
+        ini=LEAKS_FAIL,
+    )
+    result.assert_outcomes(passed=3, errors=1)
+
+
+def test_a_clean_up_of_the_app_that_fails(inner: Inner) -> None:
+    """The test is rolled back all the same, and the next one is isolated."""
+    result = inner.run("""
+        def test_one(app, db_session):
+            db_session.add(Item(name="a"))
+            db_session.commit()
+            breaks = [1, 2]
+            app.teardown_appcontext_funcs.append(lambda error: breaks and breaks.pop().fails)
+
+        def test_two(db_session):
+            assert names() == []
+    """)
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.no_fnmatch_line("*isolated already*")
+
+
+def test_a_mark_that_says_nothing(inner: Inner) -> None:
+    """It would isolate nothing."""
+    result = inner.run("""
+        @pytest.mark.safesession
+        def test_one(app): pass
+    """)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*Its mark 'safesession' says nothing. Give 'isolation=*"])
+
+
+@pytest.mark.parametrize("scoped", ["db.session", "scoped_session(sessionmaker())"])
+def test_a_scoped_session_of_pytest_flask_sqlalchemy(
+    inner: Inner, pytester: pytest.Pytester, scoped: str
+) -> None:
+    """What stands for it can be called and removed, as the app does at the end of each context."""
+    pytester.makepyfile(
+        elsewhere=f"""
+        from shop import db
+        from sqlalchemy.orm import scoped_session, sessionmaker
+
+        class holder:
+            session = {scoped}
+        """
+    )
+    inner.run(
+        """
+        import elsewhere
+
+        def test_one(db_session, client):
+            assert elsewhere.holder.session() is db_session
+            elsewhere.holder.session.add(Item(name="a"))
+            elsewhere.holder.session.commit()
+            assert client.post("/b").status_code == 201
+            assert names() == ["a", "b"]
+
+        def test_two(db_session):
+            elsewhere.holder.session.remove()
+            assert names() == []
+        """,
+        ini="mocked-sessions = elsewhere.holder.session shop.db.session",
+    ).assert_outcomes(passed=2)
+
+
+def test_a_path_that_leads_nowhere(inner: Inner) -> None:
+    """One line says which setting it is."""
+    result = inner.run("def test_one(db_session): pass", ini="mocked-engines = shop.nothing.engine")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["The setting 'mocked-engines' names 'shop.nothing.engine', *"])
+    result.stdout.no_fnmatch_line("*During handling*")
