@@ -29,6 +29,7 @@ __all__ = [
     "committing",
     "failed_on_server",
     "in_error",
+    "refuses_statements",
     "transaction_aborted",
     "wrap_commit",
     "wrapped",
@@ -171,16 +172,18 @@ def failed_on_server(connection: Connection) -> bool:
     dialect = connection.dialect
     if dialect.driver == "asyncpg":
         ledger = find_ledger(connection)
-        return ledger is not None and ledger.failure is not None and _says_so(connection)
+        if ledger is None or ledger.failure is None:
+            return False
+        return refuses_statements(dialect, connection.connection)
     return dialect.driver in _STATUS and in_error(dialect, connection.connection)
 
 
-def _says_so(connection: Connection) -> bool:
+def refuses_statements(dialect: Dialect, fairy: PoolProxiedConnection) -> bool:
     """Whether PostgreSQL refuses a statement because one before it failed: asyncpg does not tell what it knows."""
-    cursor = connection.connection.cursor()
+    cursor = fairy.cursor()
     try:
         cursor.execute("SELECT 1")
-    except connection.dialect.loaded_dbapi.Error as error:
+    except dialect.loaded_dbapi.Error as error:
         return transaction_aborted(error)
     finally:
         cursor.close()

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util import await_only
 
-from .._core.commit import transaction_aborted
+from .._core.commit import refuses_statements
 from .._core.runners import has_ended, spawned
 from ._databases import Database, Writers
 from ._lending import PATIENCE, SharedConnection
@@ -83,17 +83,10 @@ class AsyncSharedConnection(SharedConnection):
         self.loop.run(super()._send, *statements)
 
     def _is_in_error(self) -> bool:
-        return super()._is_in_error() or (
-            self.engine.dialect.driver == "asyncpg" and self.loop.run(self._refuses)
-        )
-
-    def _refuses(self) -> bool:
-        """Whether PostgreSQL refuses a statement because one before it failed: asyncpg does not tell what it knows."""
-        try:
-            super()._send("SELECT 1")
-        except self.engine.dialect.loaded_dbapi.Error as error:
-            return transaction_aborted(error)
-        return False
+        dialect = self.engine.dialect
+        if dialect.driver != "asyncpg":
+            return super()._is_in_error()
+        return self.loop.run(refuses_statements, dialect, self._lent)
 
     def _may_begin(self, loan: Loan) -> bool:
         return not self._stack or _makes_room(self._stack[-1])

@@ -15,7 +15,7 @@ from .. import errors
 from .._core.forks import is_in_memory
 from .._core.places import outside
 
-__all__ = ["Database", "Writers", "database_of"]
+__all__ = ["LOCK_SECONDS", "Database", "Writers", "database_of"]
 
 Writers = dict[str, Engine]
 
@@ -26,7 +26,7 @@ _IMPLICIT_COMMIT = re.compile(
     re.IGNORECASE,
 )
 _CHANGES = re.compile(r"\b(insert|update|delete|replace|create|alter|drop)\b", re.IGNORECASE)
-_LOCK_SECONDS = 5
+LOCK_SECONDS = 5
 _READ_ONLY = "Cannot execute statement in a READ ONLY transaction"
 
 
@@ -125,7 +125,7 @@ class _PostgreSQL(Database):
         # What waits for another connection of the same test would wait for ever.
         with closing(raw.cursor()) as cursor:
             cursor.execute(
-                f"SELECT set_config('lock_timeout', '{_LOCK_SECONDS}s', true)"
+                f"SELECT set_config('lock_timeout', '{LOCK_SECONDS}s', true)"
                 " WHERE current_setting('lock_timeout') = '0'"
             )
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from typing_extensions import Self
 
 from .. import errors
+from ._databases import LOCK_SECONDS
 from ._engines import each_engine
 from ._loop import run_for
 from ._statements import kind_of
@@ -32,7 +33,6 @@ _DEFINITIONS = re.compile(
     r"\s*(create|alter|drop|comment|grant|revoke|analyze|vacuum)\b", re.IGNORECASE
 )
 _KEPT = {"alembic_version"}
-_LOCK_SECONDS = 5
 
 
 @functools.lru_cache(maxsize=1024)
@@ -144,11 +144,11 @@ def _address(engine: Engine) -> tuple[str | None, int | None, str | None]:
 
 # Without an end to the waiting, a connection that the test has left open would stop the run.
 _MARIADB = (
-    [f"SET SESSION innodb_lock_wait_timeout = {_LOCK_SECONDS}, foreign_key_checks = 0"],
+    [f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}, foreign_key_checks = 0"],
     ["SET SESSION innodb_lock_wait_timeout = DEFAULT, foreign_key_checks = DEFAULT"],
 )
 _AROUND: dict[str, tuple[list[str], list[str]]] = {
-    "postgresql": ([f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"], []),
+    "postgresql": ([f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"], []),
     "mariadb": _MARIADB,
     "mysql": _MARIADB,
     "sqlite": (["PRAGMA defer_foreign_keys = ON"], []),

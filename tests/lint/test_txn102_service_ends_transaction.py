@@ -10,18 +10,20 @@ from .kit import check_files, check_text, corpus_test
 
 test_case = corpus_test("TXN102")
 
+SERVICE = """
+from sqlalchemy.orm import Session
+
+def rename(session: Session, name: str) -> None:
+    session.commit()
+"""
+
 
 def test_a_caller_with_its_own_session_makes_it_an_error(tmp_path: Path) -> None:
     """A caller that is seen to own the session is named, and the finding is an error."""
     found = check_files(
         tmp_path,
         {
-            "service.py": """
-                from sqlalchemy.orm import Session
-
-                def rename(session: Session, name: str) -> None:
-                    session.commit()
-            """,
+            "service.py": SERVICE,
             "views.py": """
                 from app.database import SessionLocal
                 from service import rename
@@ -40,14 +42,12 @@ def test_a_caller_with_its_own_session_makes_it_an_error(tmp_path: Path) -> None
 
 def test_without_such_a_caller_it_is_a_note(tmp_path: Path) -> None:
     """Nobody is seen to own the session: a note, which is hidden unless asked for."""
-    text = "from sqlalchemy.orm import Session\n\ndef rename(session: Session):\n    session.commit()\n"
-    assert [each.level for each in check_text(tmp_path, text)] == ["note"]
+    assert [each.level for each in check_text(tmp_path, SERVICE)] == ["note"]
 
 
 def test_a_service_glob_makes_it_an_error(tmp_path: Path) -> None:
     """A file that the project calls a service may never commit."""
-    text = "from sqlalchemy.orm import Session\n\ndef rename(session: Session):\n    session.commit()\n"
-    found = check_text(tmp_path, text, Options(services=("snip*.py",), tests=True))
+    found = check_text(tmp_path, SERVICE, Options(services=("snip*.py",), tests=True))
     assert [each.level for each in found] == ["error"]
 
 
@@ -56,12 +56,7 @@ def test_a_block_around_the_call_makes_it_an_error(tmp_path: Path) -> None:
     found = check_files(
         tmp_path,
         {
-            "service.py": """
-                from sqlalchemy.orm import Session
-
-                def rename(session: Session, name: str) -> None:
-                    session.commit()
-            """,
+            "service.py": SERVICE,
             "views.py": """
                 from app.extensions import db
                 from flask_safesession import session_manager
