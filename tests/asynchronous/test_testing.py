@@ -87,7 +87,7 @@ def test_a_database_of_coroutines_is_rolled_back(apart: Kit) -> None:
 
 def test_a_lock_that_both_kinds_need(make_kit: MakeKit, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody would ever let it go: PostgreSQL gives up."""
-    monkeypatch.setattr(_databases, "_LOCK_SECONDS", 1)
+    monkeypatch.setattr(_databases, "LOCK_SECONDS", 1)
     without_limit = {"connect_args": {"options": "-c lock_timeout=0"}}
     kit = make_kit("postgresql-psycopg2", engine_options=without_limit)
     with RollbackIsolation(kit.app):

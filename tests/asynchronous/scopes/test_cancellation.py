@@ -305,7 +305,10 @@ async def test_a_thousand_random_cancellations(
         longest = monotonic() - begun
         for start in range(0, 1000, 20):
             names = [f"item {number}" for number in range(start, start + 20)]
+            before = len(stored)
             await asyncio.gather(*(cancelled(name, longest) for name in names))
+            # A connection that was cut has to be opened anew, which takes as long as the machine is busy.
+            longest *= 1.3 if len(stored) - before < 5 else 0.8
         assert kit.checkedout() == 0
         assert kit.names() == sorted(stored)
         assert 50 < len(stored) < 950  # in the middle of it all
