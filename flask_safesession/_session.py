@@ -265,16 +265,23 @@ def _runs_in(running: Drain, unit: Home) -> bool:
         return False
     if unit.scope is not None:
         return True
+    if not _has_session(unit):
+        return False
     session = unit.session()
     sessions = {session, *unit.sessions.values()}
     own = any(ledger_of(each) is running.ledger for each in sessions)
     return own and uncommitted(session) is None
 
 
+def _has_session(home: Home) -> bool:
+    """Whether there is one outside of scopes; of an app with asynchronous sessions only, each task has its own."""
+    return not (isinstance(home, Unit) and is_async_factory(home.state.source.db))
+
+
 def _open_session(unit: Home, fn: Callable[..., object]) -> Session:
     if unit.scope is not None:
         return unit.scope.session
-    if not (isinstance(unit, Unit) and is_async_factory(unit.state.source.db)):
+    if _has_session(unit):
         session = unit.session()
         if session.in_transaction():
             return session

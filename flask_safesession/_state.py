@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from flask import Flask
@@ -66,6 +67,7 @@ class AppState:
     Attributes:
         settings: The settings of the app.
         rules: The same for its sessions.
+        async_rules: The same for async sessions that have engines of their own.
         registry: What ``db.session`` stands for now, guarded.
         run_hook: Runs the hooks of its sessions; tests put something else there.
         asynchronous: Where its async sessions come from, when one was asked for.
@@ -79,6 +81,7 @@ class AppState:
         self.run_hook: Callable[[Hook], object] = run_at_once
         self.settings = settings
         self.rules = _rules(settings, self)
+        self.async_rules = self._async_rules()
         self.health = Health()
         self._find_source = find_source
         self._source: SessionSource | None = None
@@ -121,6 +124,15 @@ class AppState:
             for each in reversed([*self.engines().values()])
         }
         return list(found.values())
+
+    def _async_rules(self) -> Rules:
+        if self.rules.twophase is None:
+            return self.rules
+
+        def twophase() -> bool:
+            return self.asynchronous is not None and _can_prepare(self.asynchronous.engines())
+
+        return replace(self.rules, twophase=twophase)
 
     def refresh(self) -> None:
         """Guard what is there now; a database may be registered late, or once more."""

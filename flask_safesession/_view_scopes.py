@@ -11,7 +11,9 @@ from typing import Any
 from flask import Flask, current_app, has_request_context, request
 
 from ._core.options import DEFAULT
-from ._functions import check_plain_function
+from ._functions import check_plain_function, is_coroutine_function
+from ._sources import is_async_factory
+from ._state import STATE, AppState
 from ._transaction import make_transactional
 from ._views import awaited_methods, decorated_at, has_mark, mark_standing_for
 
@@ -75,9 +77,14 @@ def _waits_for(fn: View) -> bool:
 
 def _scoped(view: View) -> View:
     """*view* in a scope; of a class, but for the methods that decide for themselves or are awaited."""
-    if not hasattr(view, "view_class"):
-        return view if has_mark(view, request.method) else _transactional(view)
+    is_class = hasattr(view, "view_class")
+    if not is_class and has_mark(view, request.method):
+        return view
     scoped = _transactional(view)
+    if not is_coroutine_function(view) and not _has_blocking_sessions():
+        return view
+    if not is_class:
+        return scoped
 
     @functools.wraps(view)
     def chosen(*args: Any, **kwargs: Any) -> Any:
@@ -85,6 +92,12 @@ def _scoped(view: View) -> View:
         return (view if is_left else scoped)(*args, **kwargs)
 
     return chosen
+
+
+def _has_blocking_sessions() -> bool:
+    """Whether a plain function can have a scope: one in an app with async sessions only could use none."""
+    state: AppState = current_app.extensions[STATE]
+    return not is_async_factory(state.source.db)
 
 
 def _transactional(view: View) -> View:

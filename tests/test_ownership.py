@@ -8,7 +8,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -585,24 +585,24 @@ class Library(Protocol):
         """Call the method named *call*."""
 
 
-@pytest.fixture
-def libraries(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@contextmanager
+def made_modules(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> Iterator[Callable[[str], ModuleType]]:
-    """Third-party modules, made when their dotted name is asked for."""
-    monkeypatch.syspath_prepend(tmp_path)
+    """Third-party modules of one line of *code*, made in *path* when their dotted name is asked for."""
+    monkeypatch.syspath_prepend(path)
     made: set[str] = set()
 
     def make(name: str) -> ModuleType:
         *packages, module = name.split(".")
         made.update(".".join((*packages, module)[: at + 1]) for at in range(len(packages) + 1))
-        folder = tmp_path
+        folder = path
         for at, each in enumerate(packages):
             folder /= each
             folder.mkdir(exist_ok=True)
             (folder / "__init__.py").touch()
             monkeypatch.delitem(sys.modules, ".".join(packages[: at + 1]), raising=False)
-        (folder / f"{module}.py").write_text("def end(session, call): getattr(session, call)()\n")
+        (folder / f"{module}.py").write_text(code)
         importlib.invalidate_caches()
         monkeypatch.delitem(sys.modules, name, raising=False)
         return importlib.import_module(name)
@@ -610,6 +610,16 @@ def libraries(
     yield make
     for name in made:
         sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], ModuleType]]:
+    """Third-party modules, made when their dotted name is asked for."""
+    code = "def end(session, call): getattr(session, call)()\n"
+    with made_modules(tmp_path, monkeypatch, code) as make:
+        yield make
 
 
 @pytest.mark.parametrize(

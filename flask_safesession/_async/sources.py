@@ -16,11 +16,12 @@ from sqlalchemy.orm import sessionmaker
 from .. import errors
 from .._core.forks import after_fork_in_child
 from .._core.guard import guard_factory
+from .._core.ledger import Rules
 from .._core.places import outside
 from .._core.runners import running_loop
 from .._sources import is_async_factory
 from .._state import EXTENSION, AppState
-from .._unit import current_rules
+from .._unit import current_rules, find_unit
 from .engines import adopt_engine, make_engines
 
 __all__ = ["async_factory", "async_source", "guard_async_factory", "wire_async_source"]
@@ -144,6 +145,7 @@ def _plain_factory(state: AppState, origin: Any) -> tuple[Factory, Engines]:
         factory, engines = origin, _engines_of(origin)
     elif getattr(origin, "async_engines", None):
         factory, engines = origin.async_sessionmaker, origin.async_engines
+        factory.kw["binds"] = _waiting_binds(origin, factory)
     else:
         raise errors.NoAppError(
             f"{outside().place} needs an async session, and the app '{state.app.name}' has blocking ones only. Give it "
@@ -152,6 +154,13 @@ def _plain_factory(state: AppState, origin: Any) -> tuple[Factory, Engines]:
         )
     guard_async_factory(factory)
     return factory, engines
+
+
+def _waiting_binds(lite: Any, factory: Factory) -> dict[Any, Any]:
+    """The binds of *factory*: Flask-SQLAlchemy-Lite 0.2.1 looks names up once, and gives it engines that block."""
+    names = {engine: name for name, engine in lite.engines.items()}
+    binds = factory.kw.get("binds") or {}
+    return {key: lite.async_engines.get(names.get(each), each) for key, each in binds.items()}
 
 
 def _engines_of(factory: Factory) -> Engines:
@@ -167,8 +176,14 @@ def guard_async_factory(factory: async_sessionmaker[Any]) -> None:
     """Let *factory* make sessions whose synchronous part is guarded."""
     stock = factory.kw.get("sync_session_class") or factory.class_.sync_session_class
     guarded = sessionmaker(class_=stock)
-    guard_factory(guarded, current_rules)
+    guard_factory(guarded, _async_rules)
     factory.kw["sync_session_class"] = guarded.class_
+
+
+def _async_rules() -> Rules:
+    """The rules for an async session that has engines of its own."""
+    unit = find_unit()
+    return Rules() if unit is None else unit.state.async_rules
 
 
 class Routed:

@@ -222,7 +222,10 @@ def _refuse(session: Any, ledger: Ledger, tenant: Tenant | None, me: Runner) -> 
     elif has_ended(tenant.runner):
         text = wording.left_open(user, tenant.place)
     else:
-        text = wording.shared(user, described(tenant.runner), tenant.place)
+        between_tasks = is_task(me) and is_task(tenant.runner)
+        text = wording.shared(
+            user, described(tenant.runner), tenant.place, between_tasks=between_tasks
+        )
     if mode == "raise":
         raise errors.SessionSharedError(text)
     caller.warn(text, errors.SessionSharedWarning)

@@ -178,12 +178,18 @@ def inherited(what: str) -> errors.SessionSharedError:
     )
 
 
-def shared(user: str, tenant: str, place: Place) -> str:
+def shared(user: str, tenant: str, place: Place, *, between_tasks: bool) -> str:
     """One thread, greenlet or task used the session that another has."""
+    instead = (
+        "Await the call in the task that has the session: 'create_task()', 'gather()' and 'shield()' make tasks of "
+        "their own. Or open a session there, by 'async with session_manager():'."
+        if between_tasks
+        else "Open one of its own with 'session_manager()' inside 'with AppContextManager(app):', or let its holder "
+        "pass it on with 'handoff(session)'."
+    )
     return (
         f"{user} used the session that {tenant} got at {place}. A session serves one thread, greenlet or task at a "
-        "time. Open one of its own with 'session_manager()' inside 'with AppContextManager(app):', or let its holder "
-        "pass it on with 'handoff(session)'."
+        f"time. {instead}"
     )
 
 

@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
-from ..scopes.conftest import async_kits, every_kit, kit, make_kit, pytest_pyfunc_call, sqlite_kit
+from ..scopes.conftest import (
+    any_kit,
+    async_kits,
+    every_kit,
+    kit,
+    make_kit,
+    pytest_pyfunc_call,
+    sqlite_kit,
+)
 
-__all__ = ["async_kits", "every_kit", "kit", "make_kit", "pytest_pyfunc_call", "sqlite_kit"]
+__all__ = [
+    "any_kit",
+    "async_kits",
+    "every_kit",
+    "kit",
+    "make_kit",
+    "pytest_pyfunc_call",
+    "sqlite_kit",
+]

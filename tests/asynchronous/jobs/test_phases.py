@@ -107,6 +107,17 @@ async def test_the_three_phases(every_kit: AsyncKit) -> None:
     assert result.elapsed >= 0
 
 
+async def test_every_way_of_having_sessions(any_kit: AsyncKit) -> None:
+    """It works on each kind of session."""
+
+    async def work(prepared: str) -> str:
+        return prepared.upper()
+
+    job = Job(any_kit, work)
+    assert await job.run() == "VALUE"
+    assert (any_kit.names(), job.held) == (["running", "succeeded"], [0])
+
+
 def _prepare(session: Session) -> str:
     with session_manager() as joined:
         assert joined is session

@@ -11,7 +11,8 @@ from typing import Any, cast
 import pytest
 
 from ...conftest import Wanted
-from .kit import DRIVERS, MAIN, AsyncKit, make_async_kit
+from ...test_scope_options import ONE
+from .kit import DRIVERS, FLAVOURS, MAIN, AsyncKit, make_async_kit
 
 MakeKit = Callable[..., AsyncKit]
 
@@ -38,7 +39,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
             assert [kit.checkedout() for kit in kits] == [0] * len(kits)
         finally:
             for kit in kits:
-                await kit.engine.dispose()
+                await kit.dispose()
 
     with kits[0].app.app_context() if kits else nullcontext():
         asyncio.run(asyncio.wait_for(main(), 50))
@@ -90,3 +91,21 @@ def every_kit(request: pytest.FixtureRequest, make_kit: MakeKit) -> AsyncKit:
 def sqlite_kit(make_kit: MakeKit) -> AsyncKit:
     """A SQLite file."""
     return make_kit()
+
+
+@pytest.fixture(params=FLAVOURS)
+def any_kit(request: pytest.FixtureRequest, make_kit: MakeKit) -> AsyncKit:
+    """Each way of having asynchronous sessions, on a SQLite file."""
+    return make_kit(flavour=request.param)
+
+
+@pytest.fixture(params=_parameters(MAIN))
+def driver(request: pytest.FixtureRequest) -> str:
+    """One driver for each of the three databases."""
+    return str(request.param)
+
+
+@pytest.fixture
+def one(make_kit: MakeKit, driver: str) -> AsyncKit:
+    """A kit with one connection, so that each transaction gets the one that the last gave back."""
+    return make_kit(driver, engine_options=ONE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -500,3 +501,182 @@ async def test_synchronous_code_inside_registers_hooks(kit: AsyncKit, ran: list[
     async with session_manager() as session:
         await session.run_sync(service)
     assert ran == ["hook", "coroutine"]
+
+
+async def test_hooks_of_a_released_savepoint_stay_when_a_later_one_rolls_back(
+    kit: AsyncKit, ran: list[Any]
+) -> None:
+    """Savepoints beside each other do not touch each other's hooks."""
+    async with session_manager() as session:
+        async with session.begin_nested():
+            on_commit(ran.append, "kept")
+        second = await session.begin_nested()
+        on_commit(ran.append, "dropped")
+        await second.rollback()
+    assert ran == ["kept"]
+
+
+async def test_a_hook_may_write_its_own_transaction(kit: AsyncKit) -> None:
+    """``db.session`` is free again, also for a commit by hand."""
+
+    async def hook() -> None:
+        async with session_manager(propagation="supports") as session:
+            session.add(kit.Item(name="by hand"))
+            await session.commit()
+
+    async with session_manager():
+        on_commit(hook)
+    assert kit.names() == ["by hand"]
+
+
+@pytest.mark.parametrize(
+    ("config", "testing", "raises"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"SAFESESSION_HOOK_ERRORS": "log"}, True, False),
+        ({"SAFESESSION_HOOK_ERRORS": "raise"}, False, True),
+        ({"SAFESESSION_HOOK_ERRORS": None}, True, True),
+    ],
+)
+async def test_hook_errors_are_logged_or_raised(
+    make_kit: MakeKit,
+    caplog: pytest.LogCaptureFixture,
+    config: dict[str, str],
+    testing: bool,
+    raises: bool,
+) -> None:
+    """Raised by default where ``app.testing``; logged with the hook's name and its traceback always."""
+    kit = make_kit(config={**config, "TESTING": testing})
+    caught = []
+    with kit.app.app_context():
+        try:
+            async with session_manager():
+                on_commit(_fail, "hook")
+        except ValueError as error:
+            caught.append(error)
+    assert bool(caught) is raises
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("flask_safesession", logging.ERROR)
+    assert "'_fail' failed" in record.getMessage()
+    assert record.exc_info is not None
+
+
+async def test_hooks_run_after_a_commit_by_hand(kit: AsyncKit, ran: list[Any]) -> None:
+    """``db.session.commit()`` outside any scope."""
+    async with session_manager(propagation="supports") as session:
+        session.add(kit.Item(name="by hand"))
+        await session.flush()
+        on_commit(lambda: ran.extend(kit.names()))
+        on_rollback(ran.append, "rollback")
+        await session.commit()
+        await session.commit()
+    assert ran == ["by hand"]
+
+
+@pytest.mark.parametrize("end", ["rollback", "close", "reset"])
+async def test_rollback_hooks_run_after_an_end_by_hand(
+    kit: AsyncKit, ran: list[Any], end: str
+) -> None:
+    """Each way in which a session drops its transaction."""
+    async with session_manager(propagation="supports") as session:
+        await session.execute(select(kit.Item))
+        on_commit(ran.append, "commit")
+        on_rollback(ran.append, "rollback")
+        await getattr(session, end)()
+    assert ran == ["rollback"]
+
+
+async def test_rollback_hooks_run_after_an_invalidation_by_hand(
+    kit: AsyncKit, ran: list[Any]
+) -> None:
+    """The connection is thrown away, and the transaction with it."""
+    async with session_manager(propagation="supports") as session:
+        await session.execute(select(kit.Item))
+        on_rollback(ran.append, "rollback")
+        await session.invalidate()
+    assert ran == ["rollback"]
+
+
+async def test_hooks_run_after_a_block_of_begin(kit: AsyncKit, ran: list[Any]) -> None:
+    """When ``with session.begin():`` is left, not inside it."""
+    async with session_manager(propagation="supports") as session:
+        async with session.begin():
+            on_commit(lambda: ran.append(session.in_transaction()))
+            assert ran == []
+    assert ran == [False]
+
+
+async def test_rollback_hooks_run_after_a_block_of_begin(kit: AsyncKit, ran: list[Any]) -> None:
+    """The exception leaves the block as it was."""
+    async with session_manager(propagation="supports") as session:
+        with pytest.raises(KeyError):
+            async with session.begin():
+                on_commit(ran.append, "commit")
+                on_rollback(ran.append, "rollback")
+                raise KeyError
+    assert ran == ["rollback"]
+
+
+async def test_hooks_run_after_the_commit_of_the_transaction_object(
+    kit: AsyncKit, ran: list[Any]
+) -> None:
+    """``session.begin()`` gives an object that commits as well."""
+    async with session_manager(propagation="supports") as session:
+        transaction = await session.begin()
+        on_commit(ran.append, "commit")
+        await transaction.commit()
+    assert ran == ["commit"]
+
+
+async def test_rollback_hooks_run_after_the_end_of_the_transaction_object(
+    kit: AsyncKit, ran: list[Any]
+) -> None:
+    """And ends it in another way."""
+    async with session_manager(propagation="supports") as session:
+        transaction = await session.begin()
+        on_rollback(ran.append, "rollback")
+        await transaction.rollback()
+    assert ran == ["rollback"]
+
+
+async def test_a_hook_of_a_block_of_begin_may_use_the_session(kit: AsyncKit) -> None:
+    """SQLAlchemy forbids that inside the block; the hook runs after it."""
+
+    async def hook() -> None:
+        async with session_manager(propagation="supports") as session:
+            session.add(kit.Item(name="from the hook"))
+            await session.commit()
+
+    async with session_manager(propagation="supports") as session:
+        async with session.begin():
+            on_commit(hook)
+    assert kit.names() == ["from the hook"]
+
+
+async def test_a_hook_by_hand_may_register_hooks(sqlite_kit: AsyncKit, ran: list[Any]) -> None:
+    """As one of a scope may."""
+    async with session_manager(propagation="supports") as session:
+        await session.execute(select(sqlite_kit.Item))
+        on_commit(lambda: on_commit(ran.append, "inner"))
+        on_commit(ran.append, "outer")
+        await session.commit()
+    assert ran == ["outer", "inner"]
+
+
+async def test_hooks_of_adopted_work_run_with_its_scope(kit: AsyncKit, ran: list[Any]) -> None:
+    """What was registered before the scope adopted the transaction waits for the same COMMIT."""
+    async with session_manager(propagation="supports") as session:
+        await session.execute(select(kit.Item))
+        on_commit(ran.append, "before")
+        async with session_manager():
+            on_commit(ran.append, "inside")
+            assert ran == []
+    assert ran == ["before", "inside"]
+
+
+async def test_every_way_of_having_sessions_has_hooks(any_kit: AsyncKit, ran: list[Any]) -> None:
+    """Flask-SQLAlchemy, Flask-SQLAlchemy-Lite, a sessionmaker and a scoped session."""
+    async with session_manager():
+        on_commit(ran.append, "commit")
+    assert ran == ["commit"]

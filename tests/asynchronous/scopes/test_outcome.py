@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Insert, insert, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from flask_safesession import current_scope, on_commit, on_rollback, session_manager, transactional
 from flask_safesession.errors import (
     NoTransactionError,
     SelfDeadlockError,
+    TransactionActiveError,
+    TransactionOwnershipError,
     UnexpectedRollbackError,
 )
 
+from ...test_outcome import OR_ROLLBACK
 from .conftest import MakeKit
-from .kit import AsyncKit
+from .kit import AsyncKit, driver_connection
 
 
 def _rollback_only() -> None:
@@ -363,3 +369,454 @@ async def test_a_swallowed_statement_commits_where_the_database_goes_on(kit: Asy
             await _duplicate(kit, session)
         session.add(kit.Item(name="second"))
     assert kit.names() == ["first", "second"]
+
+
+BOTH_DRIVERS = ("asyncpg", "psycopg")
+
+
+async def test_a_generator_that_is_dropped_rolls_back(sqlite_kit: AsyncKit) -> None:
+    """Closing it raises ``GeneratorExit`` inside the block."""
+
+    async def work() -> AsyncGenerator[None, None]:
+        async with session_manager() as session:
+            session.add(sqlite_kit.Item(name="lost"))
+            yield
+
+    generator = work()
+    await anext(generator)
+    await generator.aclose()
+    assert sqlite_kit.names() == []
+
+
+async def test_scopes_that_are_left_out_of_order_roll_back(sqlite_kit: AsyncKit) -> None:
+    """The error names both, and nothing is half-done."""
+    outer, inner = (session_manager(name="outer"), session_manager(name="inner"))
+    (await outer.__aenter__()).add(sqlite_kit.Item(name="lost"))
+    await inner.__aenter__()
+    with pytest.raises(TransactionActiveError, match=r"'outer'.* out of order.*'inner'"):
+        await outer.__aexit__(None, None, None)
+    with pytest.raises(TransactionActiveError, match="out of order"):
+        await inner.__aexit__(None, None, None)
+    assert (sqlite_kit.names(), sqlite_kit.checkedout()) == ([], 0)
+
+
+async def test_a_swallowed_failure_of_a_joined_scope_is_unexpected(kit: AsyncKit) -> None:
+    """The owner gets the cause, and the file and line of the scope that failed."""
+    error = ValueError("of the inner scope")
+    with pytest.raises(UnexpectedRollbackError) as caught:
+        async with session_manager(name="outer") as session:
+            session.add(kit.Item(name="lost"))
+            with pytest.raises(ValueError, match="of the inner"):
+                await _fail_inside(error=error)
+    line = _fail_inside.__code__.co_firstlineno + 1
+    assert caught.value.__cause__ is error
+    assert f"test_outcome.py:{line}) failed inside the transaction of 'outer'" in str(caught.value)
+    assert "ValueError: of the inner scope" in str(caught.value)
+    assert (kit.names(), kit.checkedout()) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        lambda kit, session: session.execute(select(kit.Item)),
+        lambda kit, session: session.scalars(select(kit.Item)),
+        lambda kit, session: session.get(kit.Item, 1),
+        lambda kit, session: session.connection(),
+        lambda kit, session: session.flush(),
+    ],
+    ids=["execute", "scalars", "get", "connection", "flush"],
+)
+async def test_statements_after_a_swallowed_failure_are_refused(
+    sqlite_kit: AsyncKit, statement: Callable[[AsyncKit, AsyncSession], Any]
+) -> None:
+    """Work that cannot be stored is not done, and the error says since when."""
+    with pytest.raises(UnexpectedRollbackError):
+        async with session_manager() as session:
+            with pytest.raises(ValueError, match="of the inner"):
+                await _fail_inside("spoiler")
+            session.add(sqlite_kit.Item(name="late"))
+            with pytest.raises(UnexpectedRollbackError, match=r"'spoiler'.*no more statements"):
+                await statement(sqlite_kit, session)
+    assert sqlite_kit.names() == []
+
+
+async def _on_connection(session: AsyncSession, call: str, sql: Any) -> None:
+    await getattr(await session.connection(), call)(sql)
+
+
+Send = Callable[[AsyncKit, AsyncSession], Awaitable[Any]]
+
+SENDERS: dict[str, Send] = {
+    "session.execute": lambda kit, session: session.execute(_insert(kit)),
+    "text": lambda kit, session: session.execute(text("SELECT 1 / 0")),
+    "orm insert": lambda kit, session: session.execute(insert(kit.Item), [{"name": "first"}]),
+    "connection": lambda kit, session: _on_connection(session, "execute", _insert(kit)),
+    "driver sql": lambda kit, session: _on_connection(session, "exec_driver_sql", "SELECT nothing"),
+}
+
+each_sender = pytest.mark.parametrize("send", SENDERS.values(), ids=SENDERS)
+
+
+def _insert(kit: AsyncKit) -> Insert:
+    return insert(kit.Item).values(name="first")
+
+
+async def _swallow(send: Send, kit: AsyncKit, session: AsyncSession) -> None:
+    try:
+        await send(kit, session)
+    except Exception:  # noqa: BLE001 - each sender has its own
+        return
+    raise AssertionError("the statement did not fail")
+
+
+@pytest.fixture(params=["asyncpg", "psycopg"])
+def postgresql_kit(request: pytest.FixtureRequest, make_kit: MakeKit) -> AsyncKit:
+    """A kit on PostgreSQL, by each driver."""
+    return make_kit(request.param)
+
+
+async def test_a_swallowed_statement_rolls_back_after_another_scope_has_committed(
+    postgresql_kit: AsyncKit,
+) -> None:
+    """The outcome is that of this transaction: a hook for its commit does not run, one for its rollback does."""
+    ran: list[str] = []
+    with postgresql_kit.app.app_context():
+        async with session_manager() as session:
+            session.add(postgresql_kit.Item(name="a"))
+        with pytest.raises(UnexpectedRollbackError):
+            async with session_manager() as session:
+                scope = current_scope()
+                on_commit(ran.append, "committed")
+                on_rollback(ran.append, "rolled back")
+                with pytest.raises(SQLAlchemyError):
+                    await session.execute(text("SELECT * FROM missing"))
+    assert (scope and scope.outcome, ran) == ("rolled_back", ["rolled back"])
+
+
+async def test_the_error_names_the_line_of_the_swallowed_statement(
+    postgresql_kit: AsyncKit,
+) -> None:
+    """And the database's own words, with the exception as the cause."""
+    kit = postgresql_kit
+    with kit.app.app_context():
+        with pytest.raises(UnexpectedRollbackError, match="'_on_connection'") as caught:
+            async with session_manager() as session:
+                await _swallow(SENDERS["driver sql"], kit, session)
+    line = _on_connection.__code__.co_firstlineno + 1
+    assert f"test_outcome.py:{line}) was swallowed: column" in str(caught.value)
+    assert isinstance(caught.value.__cause__, SQLAlchemyError)
+
+
+@each_sender
+async def test_a_swallowed_statement_inside_an_open_savepoint_is_found(
+    postgresql_kit: AsyncKit, send: Callable[[AsyncKit, AsyncSession], Any]
+) -> None:
+    """Nobody rolled the savepoint back, so the transaction is still aborted."""
+    kit = postgresql_kit
+    with kit.app.app_context(), pytest.raises(UnexpectedRollbackError):
+        async with session_manager() as session:
+            session.add(kit.Item(name="first"))
+            await session.begin_nested()
+            await _swallow(send, kit, session)
+    assert kit.names() == []
+
+
+@each_sender
+async def test_a_swallowed_statement_inside_a_savepoint_that_was_rolled_back_commits(
+    postgresql_kit: AsyncKit, send: Callable[[AsyncKit, AsyncSession], Any]
+) -> None:
+    """That is what savepoints are for."""
+    kit = postgresql_kit
+    with kit.app.app_context():
+        async with session_manager() as session:
+            session.add(kit.Item(name="first"))
+            savepoint = await session.begin_nested()
+            await _swallow(send, kit, session)
+            await savepoint.rollback()
+            session.add(kit.Item(name="second"))
+    assert kit.names() == ["first", "second"]
+
+
+@each_sender
+async def test_a_nested_scope_that_swallowed_a_statement_is_rolled_back(
+    postgresql_kit: AsyncKit, send: Callable[[AsyncKit, AsyncSession], Any]
+) -> None:
+    """Its savepoint cannot be released; the outer scope stays usable."""
+    kit = postgresql_kit
+    with kit.app.app_context():
+        async with session_manager() as session:
+            session.add(kit.Item(name="first"))
+            with pytest.raises(UnexpectedRollbackError):
+                async with session_manager(propagation="nested"):
+                    session.add(kit.Item(name="lost"))
+                    await session.flush()
+                    await _swallow(send, kit, session)
+            session.add(kit.Item(name="second"))
+    assert kit.names() == ["first", "second"]
+
+
+@each_sender
+async def test_a_commit_by_hand_after_a_swallowed_statement_raises(
+    postgresql_kit: AsyncKit, send: Callable[[AsyncKit, AsyncSession], Any]
+) -> None:
+    """Outside any scope too, and the session is usable after its rollback."""
+    kit = postgresql_kit
+    with kit.app.app_context():
+        async with session_manager(propagation="supports") as session:
+            session.add(kit.Item(name="first"))
+            await session.flush()
+            await _swallow(send, kit, session)
+            with pytest.raises(UnexpectedRollbackError, match="COMMIT was not sent"):
+                await session.commit()
+            await session.rollback()
+            session.add(kit.Item(name="second"))
+            await session.commit()
+    assert kit.names() == ["second"]
+
+
+async def test_a_statement_past_sqlalchemy_is_found(make_kit: MakeKit) -> None:
+    """Only the server and psycopg know that it failed; asyncpg tells nobody."""
+    kit = make_kit("psycopg")
+    with kit.app.app_context(), pytest.raises(UnexpectedRollbackError):
+        async with session_manager() as session:
+            session.add(kit.Item(name="first"))
+            await session.flush()
+            with pytest.raises(Exception, match="duplicate key"):
+                await (await driver_connection(session)).execute(
+                    "INSERT INTO item (name) VALUES ('first')"
+                )
+    assert kit.names() == []
+
+
+async def test_stock_commits_nothing_in_silence(make_kit: MakeKit) -> None:
+    """What the tests above guard against: without the extension ``commit()`` returns normally."""
+    kit = make_kit("asyncpg")
+    async with AsyncSession(create_async_engine(kit.engine.url, poolclass=NullPool)) as session:
+        session.add(kit.Item(name="first"))
+        await session.flush()
+        await _swallow(SENDERS["text"], kit, session)
+        await session.commit()
+    assert kit.names() == []
+
+
+@pytest.fixture(params=["asyncmy", "aiomysql"])
+def mariadb_kit(request: pytest.FixtureRequest, make_kit: MakeKit) -> AsyncKit:
+    """A kit on MariaDB with the rows ``a`` and ``b``."""
+    kit = make_kit(request.param)
+    assert kit.database.observer is not None
+    with kit.database.observer.connect() as connection:
+        connection.execute(insert(kit.Item.__table__), [{"name": "a"}, {"name": "b"}])
+    return kit
+
+
+async def _lock(connection: AsyncConnection | AsyncSession, name: str) -> None:
+    await connection.execute(
+        text("UPDATE item SET amount = amount + 1 WHERE name = :name"), {"name": name}
+    )
+
+
+async def _deadlock(kit: AsyncKit, session: AsyncSession) -> None:
+    """Let the database choose *session* as the victim of a deadlock: the other one has done more."""
+    async with kit.engine.connect() as other:
+        for _ in range(20):
+            await _lock(other, "b")
+        await _lock(session, "a")
+        waiting = asyncio.create_task(_lock(other, "a"))
+        await _await_lock(kit)
+        with pytest.raises(OperationalError, match="1213"):
+            await _lock(session, "b")
+        await waiting
+        await other.rollback()
+
+
+async def _await_lock(kit: AsyncKit) -> None:
+    """Return when the other connection waits for its lock."""
+    assert kit.database.observer is not None
+    # The table innodb_trx would be served from a cache that is not renewed while it is asked often.
+    waits = (
+        "SELECT CAST(variable_value AS INT) FROM information_schema.global_status "
+        "WHERE variable_name = 'INNODB_ROW_LOCK_CURRENT_WAITS'"
+    )
+    with kit.database.observer.connect() as connection:
+        while not connection.scalar(text(waits)):  # noqa: ASYNC110 - the server tells by no event
+            await asyncio.sleep(0)
+
+
+@pytest.mark.mariadb
+async def test_a_swallowed_deadlock_is_found_before_commit(mariadb_kit: AsyncKit) -> None:
+    """MariaDB has rolled the whole transaction back, and would store only what came later."""
+    with mariadb_kit.app.app_context():
+        with pytest.raises(UnexpectedRollbackError, match="has rolled this transaction back"):
+            async with session_manager() as session:
+                session.add(mariadb_kit.Item(name="early"))
+                await session.flush()
+                await _deadlock(mariadb_kit, session)
+                session.add(mariadb_kit.Item(name="late"))
+    assert mariadb_kit.names() == ["a", "b"]
+
+
+@pytest.mark.mariadb
+async def test_a_swallowed_deadlock_inside_a_savepoint_is_found_too(mariadb_kit: AsyncKit) -> None:
+    """The savepoint is gone with the transaction, and the first error counts, not that of its rollback."""
+    with mariadb_kit.app.app_context():
+        with pytest.raises(UnexpectedRollbackError) as caught:
+            async with session_manager() as session:
+                session.add(mariadb_kit.Item(name="early"))
+                await session.flush()
+                with pytest.raises(OperationalError, match="1305"):
+                    async with session.begin_nested():
+                        await _deadlock(mariadb_kit, session)
+                        raise KeyError
+    assert "1213" in f"{caught.value} {caught.value.__cause__}"
+    assert mariadb_kit.names() == ["a", "b"]
+
+
+@pytest.mark.mariadb
+async def test_a_swallowed_deadlock_is_found_by_a_commit_by_hand(mariadb_kit: AsyncKit) -> None:
+    """Outside any scope too."""
+    with mariadb_kit.app.app_context():
+        async with session_manager(propagation="supports") as session:
+            session.add(mariadb_kit.Item(name="early"))
+            await session.flush()
+            await _deadlock(mariadb_kit, session)
+            session.add(mariadb_kit.Item(name="late"))
+            with pytest.raises(UnexpectedRollbackError, match="has rolled this transaction back"):
+                await session.commit()
+            await session.rollback()
+    assert mariadb_kit.names() == ["a", "b"]
+
+
+async def test_a_swallowed_or_rollback_is_found_before_commit(sqlite_kit: AsyncKit) -> None:
+    """SQLite has rolled the whole transaction back, and would store only what came later."""
+    with pytest.raises(UnexpectedRollbackError, match="has rolled this transaction back"):
+        async with session_manager() as session:
+            session.add(sqlite_kit.Item(name="first"))
+            await session.flush()
+            with pytest.raises(IntegrityError):
+                await session.execute(OR_ROLLBACK)
+            session.add(sqlite_kit.Item(name="late"))
+    assert sqlite_kit.names() == []
+
+
+async def test_a_swallowed_or_rollback_is_found_by_a_commit_by_hand(sqlite_kit: AsyncKit) -> None:
+    """Outside any scope too."""
+    async with session_manager(propagation="supports") as session:
+        session.add(sqlite_kit.Item(name="first"))
+        await session.flush()
+        with pytest.raises(IntegrityError):
+            await session.execute(OR_ROLLBACK)
+        session.add(sqlite_kit.Item(name="late"))
+        with pytest.raises(UnexpectedRollbackError, match="has rolled this transaction back"):
+            await session.commit()
+        await session.rollback()
+    assert sqlite_kit.names() == []
+
+
+async def test_an_or_rollback_as_the_only_write_is_found_too(sqlite_kit: AsyncKit) -> None:
+    """The statement that failed was the first that wrote."""
+    async with session_manager() as session:
+        session.add(sqlite_kit.Item(name="first"))
+    with pytest.raises(UnexpectedRollbackError):
+        async with session_manager() as session:
+            with pytest.raises(IntegrityError):
+                await session.execute(OR_ROLLBACK)
+            session.add(sqlite_kit.Item(name="late"))
+    assert sqlite_kit.names() == ["first"]
+
+
+async def _terminate(session: AsyncSession) -> None:
+    with pytest.raises(DBAPIError):
+        await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+async def test_a_lost_connection_does_not_hide_the_exception(postgresql_kit: AsyncKit) -> None:
+    """The exception leaves as it was, and no broken connection is in the pool."""
+    error = ValueError("mine")
+    with postgresql_kit.app.app_context():
+        with pytest.raises(ValueError, match="mine") as caught:
+            async with session_manager() as session:
+                await _terminate(session)
+                raise error
+        assert caught.value is error
+        async with session_manager() as session:
+            session.add(postgresql_kit.Item(name="next"))
+    assert postgresql_kit.names() == ["next"]
+
+
+async def _break(connection: AsyncConnection) -> None:
+    """Let the server end the connection behind SQLAlchemy's back."""
+    process = await connection.scalar(text("SELECT pg_backend_pid()"))
+    async with connection.engine.connect() as other:
+        await other.execute(text(f"SELECT pg_terminate_backend({process}, 5000)"))
+
+
+async def test_a_rollback_that_fails_is_a_note_of_the_exception(postgresql_kit: AsyncKit) -> None:
+    """And the connection is thrown away, not pooled."""
+    kit = postgresql_kit
+    with kit.app.app_context():
+        with pytest.raises(ValueError, match="mine") as caught:
+            async with session_manager() as session:
+                session.add(kit.Item(name="lost"))
+                await session.flush()
+                broken = await driver_connection(session)
+                await _break(await session.connection())
+                raise ValueError("mine")
+        (note,) = vars(caught.value)["__notes__"]
+        assert note.startswith("The rollback of 'test_a_rollback_that_fails")
+        assert "closed" in note or "terminat" in note
+        async with session_manager() as session:
+            assert await driver_connection(session) is not broken
+    assert (kit.names(), kit.checkedout()) == ([], 0)
+
+
+async def test_a_rollback_that_fails_is_raised_where_the_block_ended_well(
+    postgresql_kit: AsyncKit,
+) -> None:
+    """A quiet rollback that did not work is not quiet."""
+    kit = postgresql_kit
+    with kit.app.app_context():
+        with pytest.raises(DBAPIError):
+            async with session_manager() as session:
+                await _break(await session.connection())
+                _rollback_only()
+        assert kit.checkedout() == 0
+
+
+async def test_a_savepoint_whose_rollback_fails_poisons_the_outer_scope(
+    postgresql_kit: AsyncKit,
+) -> None:
+    """Its failure could not be undone, so the transaction cannot be stored."""
+    kit = postgresql_kit
+    with kit.app.app_context(), pytest.raises(UnexpectedRollbackError):
+        async with session_manager() as session:
+            session.add(kit.Item(name="lost"))
+            with pytest.raises(ValueError, match="mine") as caught:
+                async with session_manager(propagation="nested"):
+                    await _break(await session.connection())
+                    raise ValueError("mine")
+            assert "The rollback to the savepoint" in vars(caught.value)["__notes__"][0]
+    assert (kit.names(), kit.checkedout()) == ([], 0)
+
+
+async def test_a_quiet_savepoint_whose_rollback_fails_is_loud(postgresql_kit: AsyncKit) -> None:
+    """The error leaves the nested scope."""
+    kit = postgresql_kit
+    with kit.app.app_context(), pytest.raises(DBAPIError):
+        async with session_manager() as session, session_manager(propagation="nested"):
+            await _break(await session.connection())
+            _rollback_only()
+    assert kit.checkedout() == 0
+
+
+async def test_a_savepoint_that_its_scope_does_not_own_any_more_is_found(
+    sqlite_kit: AsyncKit,
+) -> None:
+    """Somebody rolled the scope's savepoint back by its session."""
+    async with session_manager() as session:
+        session.add(sqlite_kit.Item(name="kept"))
+        with pytest.raises(TransactionOwnershipError, match="ended by somebody else"):
+            async with session_manager(propagation="nested"):
+                savepoint = session.get_nested_transaction()
+                assert savepoint is not None
+                await savepoint.rollback()
+    assert sqlite_kit.names() == ["kept"]

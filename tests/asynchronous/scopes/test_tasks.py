@@ -98,6 +98,18 @@ async def test_a_child_task_is_refused(sqlite_kit: AsyncKit, use: Use, warm: boo
     assert sqlite_kit.names() == ["parent"]
 
 
+async def test_the_message_says_what_makes_a_task(sqlite_kit: AsyncKit) -> None:
+    """Nobody who writes ``gather()`` thinks of tasks."""
+    async with session_manager() as session:
+        with pytest.raises(errors.SessionSharedError) as caught:
+            await asyncio.gather(session.execute(SELECT))
+    assert str(caught.value).endswith(
+        "A session serves one thread, greenlet or task at a time. Await the call in the task that has the session: "
+        "'create_task()', 'gather()' and 'shield()' make tasks of their own. Or open a session there, by 'async with "
+        "session_manager():'."
+    )
+
+
 @pytest.mark.parametrize("name", ["gather", "ensure_future", "to_thread"])
 async def test_every_way_of_having_a_child(sqlite_kit: AsyncKit, name: str) -> None:
     """Whoever made the task or the thread."""
