@@ -67,7 +67,8 @@ class SessionManager:
         except AttributeError:
             raise self._entered_again() from None
         try:
-            home = self._find_unit().blocking_home()
+            unit = self._find_unit()
+            home = unit if unit.tasks is None else unit.blocking_home()
             self._frame = frame = open_frame(home, self._options, self._place)
         except BaseException:
             self._is_free = True

@@ -225,7 +225,8 @@ class ContextRegistry(ScopedRegistry[Session]):
         """The session of *unit*, made when it is first needed."""
         session = unit.sessions.get(self)
         if session is None:
-            unit.check_not_ended()
+            if unit.ended:
+                complain_stale(unit.state.settings.stale_context)
             session = unit.sessions[self] = self.createfunc()
             if not isinstance(session, GuardMixin):
                 guard_session(session, current_rules)

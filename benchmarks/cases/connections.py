@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -20,6 +20,7 @@ STOCK = "Flask-SQLAlchemy"
 SAFE = "Flask-SQLAlchemy and the extension"
 MOST_FOR_A_CHECKOUT = 4.0
 MOST_FOR_A_COMMIT = 1.0
+OPEN = 10  # connections, within the size of every pool here
 
 
 def checkout(rounds: int) -> Result:
@@ -41,13 +42,14 @@ def checkout(rounds: int) -> Result:
 
 
 def commit(rounds: int) -> Result:
-    """Measure the COMMIT of a connection and of a session that have read something; reading is not timed."""
+    """Measure the COMMITs of connections and of sessions that have read something; reading is not timed."""
     with _both() as (plain, guarded, server):
-        connections = _measured(_of_connection(plain), _of_connection(guarded), rounds, 1)
-        sessions = _measured(_of_session(plain), _of_session(guarded), rounds, 1)
+        connections = _measured(_of_connections(plain), _of_connections(guarded), rounds, OPEN)
+        sessions = _measured(_of_sessions(plain), _of_sessions(guarded), rounds, OPEN)
     return Result(
         "A COMMIT",
-        f"`Connection.commit()` and `db.session.commit()` after `SELECT 1` on {server}. CPU time of the call alone.",
+        f"`Connection.commit()` and `db.session.commit()` after `SELECT 1` on {server}, {OPEN} of them one after the "
+        "other, each with a connection of its own that is open before. CPU time of one call.",
         COMPARISON,
         [*_rows(connections, ", connection"), *_rows(sessions, ", session")],
         [
@@ -99,32 +101,41 @@ def _selecting(site: Site) -> Contender:
     return Contender(run, site.app.app_context)
 
 
-def _of_connection(site: Site) -> Contender:
+def _of_connections(site: Site) -> Contender:
     engine = _engine(site)
     kept: list[sa.Connection] = []
 
     @contextmanager
     def around() -> Iterator[None]:
-        with engine.connect() as connection:
-            connection.exec_driver_sql("SELECT 1")
-            kept[:] = [connection]
+        with ExitStack() as stack:
+            kept[:] = [stack.enter_context(engine.connect()) for _ in range(OPEN)]
+            for connection in kept:
+                connection.exec_driver_sql("SELECT 1")
             yield
 
-    return Contender(lambda _: kept[0].commit(), around)
+    return Contender(lambda _: _commit_all(kept), around)
 
 
-def _of_session(site: Site) -> Contender:
+def _of_sessions(site: Site) -> Contender:
     session: scoped_session[Any] = site.db.session
     kept: list[Any] = []
 
     @contextmanager
     def around() -> Iterator[None]:
-        with site.app.app_context():
-            session.execute(sa.text("SELECT 1"))
-            kept[:] = [session()]
+        with ExitStack() as stack:
+            kept.clear()
+            for _ in range(OPEN):
+                stack.enter_context(site.app.app_context())
+                session.execute(sa.text("SELECT 1"))
+                kept.append(session())
             yield
 
-    return Contender(lambda _: kept[0].commit(), around)
+    return Contender(lambda _: _commit_all(kept), around)
+
+
+def _commit_all(opened: list[Any]) -> None:
+    for each in opened:
+        each.commit()
 
 
 def _engine(site: Site) -> sa.Engine:

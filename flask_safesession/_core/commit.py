@@ -20,7 +20,15 @@ from sqlalchemy.pool import PoolProxiedConnection
 from .. import errors
 from .driver_codes import sqlstate
 from .ledger import Ledger, find_ledger
-from .sending import ORIGINAL, is_broken, is_interruption, is_not_stored, roll_back, send
+from .sending import (
+    ORIGINAL,
+    is_broken,
+    is_interruption,
+    is_not_stored,
+    not_committed,
+    roll_back,
+    send,
+)
 from .wording import connection_lost, rolled_back_by_server, would_answer_rollback
 
 __all__ = [
@@ -50,10 +58,15 @@ def wrap_commit(dialect: Dialect) -> None:
 
     def do_commit(fairy: PoolProxiedConnection) -> None:
         ledger = committing.get()
-        if ledger is None or fairy not in ledger.connections.values():
-            send(dialect, fairy)
-        elif not ledger.sent:
-            _commit_all(ledger, dialect, fairy)
+        if ledger is not None and fairy in ledger.connections.values():
+            if not ledger.sent:
+                _commit_all(ledger, dialect, fairy)
+            return
+        try:
+            original(fairy)
+        except BaseException as error:
+            not_committed(dialect, fairy, error)
+            raise
 
     vars(dialect).update({"do_commit": do_commit, ORIGINAL: original})
 
@@ -63,7 +76,7 @@ def _commit_all(ledger: Ledger, dialect: Dialect, fairy: PoolProxiedConnection) 
     ledger.sent = True
     is_alone = len(ledger.connections) == 1
     suspect = ledger.failure is not None or ledger.overdue is not None
-    if suspect or not is_alone or dialect.driver in _STATUS:
+    if suspect or not is_alone or (dialect.driver in _STATUS and in_error(dialect, fairy)):
         _check_or_roll_back(ledger)
     if ledger.owner is not None:
         ledger.owner.undo_demands()
@@ -230,16 +243,17 @@ _AUTOCOMMIT: dict[str, Callable[[DBAPIConnection], bool]] = {
 }
 
 
-def _psycopg_status(raw: DBAPIConnection) -> int:
-    # raw.info.transaction_status looks the number up in an enumeration first, which takes half a microsecond.
-    return int(raw.info.pgconn.transaction_status)
+def _psycopg_status(raw: Any) -> int:
+    # raw.info.transaction_status looks the number up in an enumeration first, which takes half a microsecond. The
+    # driver's own connection stands behind SQLAlchemy's adapter in asynchronous code.
+    return int(getattr(raw, "driver_connection", raw).pgconn.transaction_status)
 
 
-def _psycopg2_status(raw: DBAPIConnection) -> int:
+def _psycopg2_status(raw: Any) -> int:
     return int(raw.get_transaction_status())
 
 
-_STATUS: dict[str, Callable[[DBAPIConnection], int]] = {
+_STATUS: dict[str, Callable[[Any], int]] = {
     "psycopg": _psycopg_status,
     "psycopg2": _psycopg2_status,
 }

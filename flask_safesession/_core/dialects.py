@@ -31,9 +31,9 @@ from .sending import LISTEN, is_broken, is_commit_error, mark_commit
 from .twophase import wrap_twophase
 from .wording import sentence
 
-__all__ = ["wire_dialect", "wire_engine"]
+__all__ = ["WIRED", "wire_dialect", "wire_engine"]
 
-_WIRED = "_safesession_wired"
+WIRED = "_safesession_wired"
 _LOCK = threading.Lock()
 _NOBODY = Rules()
 _PLAIN = {"SELECT", "INSERT", "UPDATE", "DELETE", "PRAGMA"}
@@ -41,7 +41,7 @@ _PLAIN = {"SELECT", "INSERT", "UPDATE", "DELETE", "PRAGMA"}
 
 def wire_engine(engine: Engine, rules: Rules = _NOBODY) -> None:
     """Wire *engine* and its dialect for an app with *rules*, unless that is done already."""
-    if _WIRED not in vars(engine.dialect):
+    if WIRED not in vars(engine.dialect):
         watch(engine)
         watch_pool(engine, rules)
         wire_dialect(engine.dialect)
@@ -49,7 +49,7 @@ def wire_engine(engine: Engine, rules: Rules = _NOBODY) -> None:
 
 def wire_dialect(dialect: Dialect) -> None:
     """Wire *dialect*, unless it is wired already."""
-    if _WIRED not in vars(dialect):
+    if WIRED not in vars(dialect):
         with _LOCK:
             _wire(dialect)
 
@@ -63,7 +63,7 @@ def _wire(dialect: Dialect) -> None:
         _wrap_savepoint(dialect)
         _wrap_execute(dialect)
     _listen_from_first_error(dialect)
-    vars(dialect)[_WIRED] = True
+    vars(dialect)[WIRED] = True
 
 
 def _listen_from_first_error(dialect: Dialect) -> None:

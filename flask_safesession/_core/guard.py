@@ -6,24 +6,24 @@ import functools
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, TextClause, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 
 from .commit import committing
-from .dialects import wire_engine
+from .dialects import WIRED, wire_engine
 from .forks import watch
 from .holders import take_note
 from .holding import watch_pool
 from .ledger import Ledger, Rules, attach, find_ledger, ledger_of
 from .outcome import COMMITTED, Outcome
 from .ownership import (
-    check_text,
     guard_connection,
     nothing,
     poison,
     refuse,
 )
+from .places import caller_beyond
 from .root import (
     RootTransaction,
     become_root,
@@ -33,7 +33,7 @@ from .root import (
     run_hooks,
 )
 from .sharing import SharingMixin, admit, admit_end
-from .writes import note_change, note_first, note_statement, note_write
+from .writes import ask, note_change, note_first, note_statement, note_write
 
 __all__ = [
     "GuardMixin",
@@ -90,8 +90,10 @@ class GuardMixin(SharingMixin):
         ledger = self._safesession_ledger
         if ledger.guarded:
             refuse(self, "commit", self.commit, self.flush)
-        else:
-            self.safesession_commit(ledger)
+            return
+        if not ledger.connections:
+            ledger.asked = caller_beyond(1)
+        self.safesession_commit(ledger)
 
     def safesession_commit(self, ledger: Ledger) -> None:
         """Commit; a transaction that somebody holds in hand sees to the rest by itself."""
@@ -109,6 +111,7 @@ class GuardMixin(SharingMixin):
             raise
         finally:
             committing.reset(token)
+            ledger.asked = None
         end_page(ledger)
         if ledger.hooks is not None:
             run_hooks(ledger, COMMITTED)
@@ -202,43 +205,40 @@ class GuardMixin(SharingMixin):
         return merged
 
     def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
-        admit(self)
-        if type(statement) is TextClause and self._safesession_ledger.guarded:
-            statement = check_text(self, statement)
-        self._safesession_ledger.last = statement
+        statement = ask(self, statement)
         try:
             result = super().execute(statement, *args, **kwargs)
         except PendingRollbackError as error:
             note_first(self, error)
             raise
+        finally:
+            self._safesession_ledger.asked = None
         if not getattr(statement, "is_select", False):
             note_statement(self, statement)
         return result
 
     def scalar(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
-        admit(self)
-        if type(statement) is TextClause and self._safesession_ledger.guarded:
-            statement = check_text(self, statement)
-        self._safesession_ledger.last = statement
+        statement = ask(self, statement)
         try:
             result = super().scalar(statement, *args, **kwargs)
         except PendingRollbackError as error:
             note_first(self, error)
             raise
+        finally:
+            self._safesession_ledger.asked = None
         if not getattr(statement, "is_select", False):
             note_statement(self, statement)
         return result
 
     def scalars(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
-        admit(self)
-        if type(statement) is TextClause and self._safesession_ledger.guarded:
-            statement = check_text(self, statement)
-        self._safesession_ledger.last = statement
+        statement = ask(self, statement)
         try:
             result = super().scalars(statement, *args, **kwargs)
         except PendingRollbackError as error:
             note_first(self, error)
             raise
+        finally:
+            self._safesession_ledger.asked = None
         if not getattr(statement, "is_select", False):
             note_statement(self, statement)
         return result
@@ -295,9 +295,9 @@ def _on_begin(session: GuardMixin, transaction: SessionTransaction, connection: 
     ledger = session._safesession_ledger
     if connection in ledger.connections:
         return
-    ledger.mark(connection)
-    ledger.notes[connection] = take_note(_DEPTH)
-    wire_engine(connection.engine, ledger.rules)
+    ledger.mark(connection, take_note(ledger.asked or caller_beyond(_DEPTH)))
+    if WIRED not in vars(connection.dialect):
+        wire_engine(connection.engine, ledger.rules)
     if ledger.owner is not None:
         ledger.owner.connected(connection)
 

@@ -6,7 +6,6 @@ noted when a connection comes back, and no frame, session or context is kept.
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 from asyncio import _get_running_loop, current_task
@@ -21,7 +20,7 @@ from sqlalchemy.pool import Pool, PoolProxiedConnection
 
 from .forks import alive
 from .ledger import Ledger, Note, Origin, Rules, find_ledger
-from .places import Place, beyond, is_library, module_at
+from .places import Place
 
 __all__ = ["Hold", "Keeper", "Register", "in_sessions", "is_out", "take_note", "this_thread"]
 
@@ -45,42 +44,11 @@ class _ThisThread(threading.local):
 this_thread = _ThisThread()
 
 
-class _Libraries(dict["str | None", bool]):
-    """Whether each module is a library's: a look-up in a dictionary is the cheapest way to ask twenty times."""
-
-    def __missing__(self, module: str | None) -> bool:
-        known = self[module] = module is not None and is_library(module)
-        return known
-
-
-_libraries = _Libraries()
-
-
-def take_note(depth: int) -> Note:
-    """Where, by whom and when a connection is taken.
-
-    Args:
-        depth: How many frames above the caller are surely not the program's: each costs something to look at.
-    """
-    depth += 1
-    while _libraries[module_at(depth)]:
-        depth += 1
-    try:
-        frame = sys._getframe(depth)
-    except ValueError:
-        # Nobody's program, or what SQLAlchemy runs for a coroutine: from the outermost frame.
-        frame = beyond(sys._getframe(depth - 1))
-    if frame.f_code.co_filename == "<string>":
-        frame = beyond(frame)
+def take_note(place: Place) -> Note:
+    """By whom and when a connection is taken, at *place*."""
     loop = _get_running_loop()
     task = None if loop is None else current_task(loop)
-    return (
-        frame.f_code,
-        frame.f_lasti,
-        this_thread.keeper,
-        None if task is None else weakref.ref(task),
-        monotonic(),
-    )
+    return place, this_thread.keeper, None if task is None else weakref.ref(task), monotonic()
 
 
 @dataclass(frozen=True)
@@ -105,17 +73,17 @@ class Hold:
     @property
     def place(self) -> Place:
         """The line that took it."""
-        return Place(self.note[0], self.note[1])
+        return self.note[0]
 
     @property
     def keeper(self) -> Keeper | None:
         """The thread that took it; None if that has ended."""
-        keeper: Keeper | None = self.note[2]()
+        keeper: Keeper | None = self.note[1]()
         return keeper
 
     def is_of(self, keeper: weakref.ref[Keeper]) -> bool:
         """Whether the thread of *keeper* holds it in a guarded session, which no other thread may use."""
-        mine = self.session is not None and self.note[2] is keeper and self.note[3] is None
+        mine = self.session is not None and self.note[1] is keeper and self.note[2] is None
         return mine and not self.is_handed_on
 
     @property
@@ -136,14 +104,14 @@ class Hold:
     @property
     def task(self) -> str | None:
         """The name of the asyncio task that took it."""
-        reference = self.note[3]
+        reference = self.note[2]
         task = None if reference is None else reference()
         return None if task is None else task.get_name()
 
     @property
     def since(self) -> float:
         """When that was, by the monotonic clock, in seconds."""
-        return self.note[4]
+        return self.note[3]
 
 
 class Register:

@@ -20,7 +20,7 @@ from .ledger import Rules
 from .lookout import Look, Lookout
 from .notes import add_note
 from .overdue import Reports
-from .places import module_at
+from .places import caller_beyond, module_at
 from .pool import capacity
 from .statistics import EngineStatistics, describe, engine_statistics
 
@@ -69,7 +69,7 @@ class WatchedPool(Pool):
         if not _lookout.awake:
             _lookout.wake()
         if module_at(_SESSION_DEPTH) != _SESSION:  # which leaves a note of its own if it is guarded
-            watched.register.add(lent, take_note(1), watched.rules.origin())
+            watched.register.add(lent, take_note(caller_beyond(1)), watched.rules.origin())
         return lent
 
 

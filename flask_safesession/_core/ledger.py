@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import CodeType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Engine
@@ -46,7 +45,7 @@ _ATTRIBUTE = "_safesession_ledger"
 
 
 # Where, by which thread and task, and when a connection was taken: a monotonic time in seconds.
-Note = tuple[CodeType, int, "ref[Any]", "ref[Any] | None", float]
+Note = tuple[Place, "ref[Any]", "ref[Any] | None", float]
 
 
 class Origin(NamedTuple):
@@ -149,10 +148,12 @@ class Ledger:
         origin: Where the session was made.
         notes: For each of the connections, where and when it joined.
         last: The last statement that the session was given.
+        asked: The line that asked for what the session is doing, where that may take the first connection.
         overdue: What to say to who goes on with a connection that it has held too long.
     """
 
     __slots__ = (
+        "asked",
         "begun",
         "change",
         "connections",
@@ -203,6 +204,7 @@ class Ledger:
         self.origin: Origin = rules.origin()
         self.notes: dict[Connection, Note] = {}
         self.last: Any = None
+        self.asked: Place | None = None
         self.overdue: str | None = None
 
     def own(self, owner: Owner | None) -> None:
@@ -271,12 +273,13 @@ class Ledger:
         """The connection that has *fairy* from its pool."""
         return next(each for each, lent in self.connections.items() if lent is fairy)
 
-    def mark(self, connection: Connection) -> None:
-        """Note a connection that joined the transaction."""
+    def mark(self, connection: Connection, note: Note) -> None:
+        """Note a connection that joined the transaction, and who took it."""
         lender = getattr(connection, _ATTRIBUTE, None)
         if lender is not None:
             self.lenders[connection] = lender
         self.connections[connection] = connection.connection
+        self.notes[connection] = note
         connection._safesession_ledger = self  # type: ignore[attr-defined]
 
 

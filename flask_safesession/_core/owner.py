@@ -130,6 +130,8 @@ class OwnedScope(Owner):
         try:
             self._check_usable()
             ledger.guarded = False
+            if not ledger.connections:
+                ledger.asked = self.place  # the flush may take the first one
             session.safesession_commit(ledger)
         except BaseException as error:
             meaning, cause = self._meaning(error), self._cause(error)

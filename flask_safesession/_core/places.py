@@ -20,6 +20,7 @@ __all__ = [
     "Caller",
     "Place",
     "beyond",
+    "caller_beyond",
     "function_place",
     "here",
     "is_library",
@@ -97,6 +98,36 @@ def here(depth: int) -> Place:
     """The place *depth* frames above the function that calls this one."""
     frame = sys._getframe(depth + 1)
     return tuple.__new__(Place, (frame.f_code, frame.f_lasti))  # half the price of Place(…)
+
+
+class _Libraries(dict["str | None", bool]):
+    """Whether each module is a library's: a look-up in a dictionary is the cheapest way to ask twenty times."""
+
+    def __missing__(self, module: str | None) -> bool:
+        known = self[module] = module is not None and is_library(module)
+        return known
+
+
+_libraries = _Libraries()
+
+
+def caller_beyond(depth: int) -> Place:
+    """The innermost place of the reader's program.
+
+    Args:
+        depth: How many frames above the caller are surely not the program's: each costs something to look at.
+    """
+    depth += 1
+    while _libraries[module_at(depth)]:
+        depth += 1
+    try:
+        frame = sys._getframe(depth)
+    except ValueError:
+        # Nobody's program, or what SQLAlchemy runs for a coroutine: from the outermost frame.
+        frame = beyond(sys._getframe(depth - 1))
+    if frame.f_code.co_filename == "<string>":
+        frame = beyond(frame)
+    return tuple.__new__(Place, (frame.f_code, frame.f_lasti))  # as above
 
 
 def _module_at(depth: int) -> str | None:

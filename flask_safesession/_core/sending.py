@@ -21,6 +21,7 @@ __all__ = [
     "is_not_stored",
     "lost_in_commit",
     "mark_commit",
+    "not_committed",
     "roll_back",
     "seconds_waited",
     "send",
@@ -36,35 +37,30 @@ _NOT_STORED = "_safesession_not_stored"
 _WAITED = "_safesession_waited"
 
 
-def send(dialect: Dialect, fairy: PoolProxiedConnection, ledger: Ledger | None = None) -> None:
+def send(dialect: Dialect, fairy: PoolProxiedConnection, ledger: Ledger) -> None:
     """Send COMMIT, and look up the fate of one whose answer is lost, where the settings ask for it."""
-    ticket = None
-    if ledger is not None and ledger.rules.verify_seconds is not None:
-        ticket = _ticket(dialect, fairy, ledger)
+    rules = ledger.rules
+    ticket = None if rules.verify_seconds is None else _ticket(dialect, fairy, ledger)
     try:
-        if ledger is None or dialect.driver not in SOCKETS:
+        if dialect.driver not in SOCKETS:
             vars(dialect)[ORIGINAL](fairy)
-        else:
-            _send_watched(dialect, fairy, ledger)
-    except Exception as error:
-        mark_commit(error)
-        roll_back(dialect, fairy, error)
-        if (
-            ledger is None
-            or ticket is None
-            or not _is_stored(ticket, dialect, fairy, ledger, error)
-        ):
+        elif watched(vars(dialect)[ORIGINAL], dialect, fairy, rules.commit_timeout):
+            _drop(ledger, fairy)
+    except BaseException as error:
+        not_committed(dialect, fairy, error)
+        if ticket is None or not _is_stored(ticket, dialect, fairy, ledger, error):
             raise
         _drop(ledger, fairy)
-    except BaseException as error:
+
+
+def not_committed(dialect: Dialect, fairy: PoolProxiedConnection, error: BaseException) -> None:
+    """Leave no open transaction behind a COMMIT that raised *error*."""
+    mark_commit(error)
+    if is_interruption(error):
         # A killed greenlet or Ctrl-C: the reply is still to come, and nothing more can be sent before it.
-        vars(error).update({_IN_COMMIT: True, _BROKEN: True})
-        raise
-
-
-def _send_watched(dialect: Dialect, fairy: PoolProxiedConnection, ledger: Ledger) -> None:
-    if watched(vars(dialect)[ORIGINAL], dialect, fairy, ledger.rules.commit_timeout):
-        _drop(ledger, fairy)
+        vars(error)[_BROKEN] = True
+    else:
+        roll_back(dialect, fairy, error)
 
 
 def watched(
@@ -106,7 +102,7 @@ def _is_stored(
     dialect: Dialect,
     fairy: PoolProxiedConnection,
     ledger: Ledger,
-    error: Exception,
+    error: BaseException,
 ) -> bool:
     """Whether COMMIT was done all the same; a certain "no" is noted on *error*."""
     base = dialect.loaded_dbapi.Error

@@ -143,31 +143,33 @@ def admit(session: Session, place: Place | None = None) -> None:
         SessionSharedError: If another has it, and ``SAFESESSION_SHARING`` is ``"raise"``.
     """
     ledger: Ledger = session._safesession_ledger  # type: ignore[attr-defined]
-    if ledger.runner is here.runner and running_loop() is None and "gevent" not in modules:
-        return  # in a plain thread, at half the price of the next line
-    if ledger.runner is not current_runner():
-        _meet(session, ledger, place)
+    # In a plain thread that is all that the call would find, at half its price.
+    is_plain = running_loop() is None and "gevent" not in modules
+    me = here.runner if is_plain else current_runner()
+    if ledger.runner is not me:
+        _meet(session, ledger, me, place)
 
 
 def admit_end(session: Session) -> None:
     """The same for a call that gives a transaction up: what one that has ended left open is anybody's."""
     ledger: Ledger = session._safesession_ledger  # type: ignore[attr-defined]
-    if ledger.runner is not current_runner():
-        tenant = _tenant(ledger)
-        if tenant is not None and (has_ended(tenant.runner) or is_closing(current_runner())):
-            ledger.seat = tenant.successors
-        _meet(session, ledger, None)
-
-
-def _meet(session: Session, ledger: Ledger, place: Place | None) -> None:
     me = current_runner()
-    who = principal(me)
-    tenant = _tenant(ledger)
+    if ledger.runner is not me:
+        tenant = _tenant(ledger)
+        if tenant is not None and (has_ended(tenant.runner) or is_closing(me)):
+            ledger.seat = tenant.successors
+        _meet(session, ledger, me, None)
+
+
+def _meet(session: Session, ledger: Ledger, me: Runner, place: Place | None) -> None:
+    who = me if me is here.runner else principal(me)
+    is_new = not ledger.seat and ledger.giver is None
+    tenant = None if is_new else _tenant(ledger)
     if tenant is None or tenant.principal is not who:
-        if not _may_enter(session, ledger, tenant, me):
+        if not (is_new or _may_enter(session, ledger, tenant, me)):
             _refuse(session, ledger, tenant, me)
             return
-        tenant = _enter(ledger, tenant, me, place)
+        tenant = _enter(ledger, tenant, me, who, place)
     if tenant.principal is who:
         ledger.runner = me
     else:
@@ -197,14 +199,16 @@ def _is_lent(tenant: Tenant, me: Runner) -> bool:
     return is_task(me) and tenant.runner is current_thread()
 
 
-def _enter(ledger: Ledger, before: Tenant | None, me: Runner, place: Place | None) -> Tenant:
+def _enter(
+    ledger: Ledger, before: Tenant | None, me: Runner, who: Runner, place: Place | None
+) -> Tenant:
     """Have the session from now on, if nobody else is faster; return who has it."""
     lender = None
     if before is not None:
         lender = before if _is_lent(before, me) else None
         ledger.seat = before.successors  # of all that wait for it one gets it
     place = place or outside().place
-    values: tuple[Any, ...] = (me, principal(me), current_thread(), place, lender, {})
+    values: tuple[Any, ...] = (me, who, here.runner, place, lender, {})
     mine = tuple.__new__(Tenant, values)  # half the price of Tenant(…)
     return ledger.seat.setdefault(_TENANT, mine)
 

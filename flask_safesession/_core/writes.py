@@ -1,4 +1,4 @@
-"""What the open transaction of a session has changed, and what broke it: noted where it happens, told at its end."""
+"""What a session is asked for, what that changes, and what breaks it: noted where it happens, told at the end."""
 
 from __future__ import annotations
 
@@ -10,9 +10,28 @@ from sqlalchemy.orm import Session
 
 from .driver_codes import changes_data, mark_first
 from .ledger import ledger_of
-from .places import outside
+from .ownership import check_text
+from .places import caller_beyond, outside
+from .sharing import admit
 
-__all__ = ["note_change", "note_first", "note_statement", "note_write"]
+__all__ = ["ask", "note_change", "note_first", "note_statement", "note_write"]
+
+
+def ask(session: Session, statement: Any) -> Any:
+    """What comes before each statement: who sends it, and from where; return the statement to send.
+
+    Args:
+        session: A guarded session, in a method that the program or SQLAlchemy called.
+        statement: What is to be sent.
+    """
+    admit(session)
+    ledger = ledger_of(session)
+    if type(statement) is TextClause and ledger.guarded:
+        statement = check_text(session, statement)
+    ledger.last = statement
+    if not ledger.connections:
+        ledger.asked = caller_beyond(2)
+    return statement
 
 
 def note_first(session: Session, error: PendingRollbackError) -> None:
