@@ -165,7 +165,7 @@ class Worker:
         def inside() -> None:
             with self._mischief.around(chosen), self._site.app.app_context():
                 if kind == "slot":
-                    self._units.slot(key, f"slot{chosen.getrandbits(12)}")
+                    self._units.slot(key, f"slot{chosen.getrandbits(16)}")
                 elif kind == "job":
                     self._units.job(key)
                 else:
