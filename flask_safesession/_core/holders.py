@@ -20,10 +20,19 @@ from sqlalchemy.orm.session import _sessions
 from sqlalchemy.pool import Pool, PoolProxiedConnection
 
 from .forks import alive
-from .ledger import Ledger, Note, Origin, Rules, find_ledger
+from .ledger import Ledger, Note, Origin, Rules
 from .places import Place, beyond, is_library, module_at
 
-__all__ = ["Hold", "Keeper", "Register", "in_sessions", "is_out", "take_note", "this_thread"]
+__all__ = [
+    "Hold",
+    "Keeper",
+    "Register",
+    "in_sessions",
+    "is_out",
+    "number_of_own",
+    "take_note",
+    "this_thread",
+]
 
 
 class Keeper:
@@ -113,11 +122,6 @@ class Hold:
         keeper: Keeper | None = self.note[2]()
         return keeper
 
-    def is_of(self, keeper: weakref.ref[Keeper]) -> bool:
-        """Whether the thread of *keeper* holds it in a guarded session, which no other thread may use."""
-        mine = self.session is not None and self.note[2] is keeper and self.note[3] is None
-        return mine and not self.is_handed_on
-
     @property
     def is_handed_on(self) -> bool:
         """Whether the session belongs to another thread than the one that took the connection."""
@@ -156,19 +160,49 @@ class Register:
         """Note who took *lent*; the note is lost with it."""
         self._notes[weakref.ref(lent, self._notes.pop)] = note, origin
 
-    def holds(self, rules: Rules) -> Iterator[Hold]:
-        """What is out; *rules* are those of the app."""
+    def holds(self, rules: Rules, context: object = None) -> Iterator[Hold]:
+        """What is out; arguments have the same meaning as for :func:`in_sessions`."""
         for reference, (note, origin) in list(self._notes.items()):
+            if context is not None and not origin.is_in(context):
+                continue
             lent = reference()
             if lent is not None and is_out(lent):
                 yield Hold(lent, note, origin, rules)
 
 
-def in_sessions(pool: Pool, rules: Rules) -> Iterator[Hold]:
-    """What guarded sessions have taken from *pool*; *rules* are those of the app."""
-    for session in alive(_sessions):
-        ledger = find_ledger(session)
-        if ledger is None:
+def _with_notes() -> list[tuple[Session, Ledger]]:
+    """The guarded sessions that have taken a connection; for the idle ones of other threads nothing is called."""
+    return [
+        (session, ledger)
+        for session in alive(_sessions)
+        if (ledger := getattr(session, "_safesession_ledger", None)) is not None and ledger.notes
+    ]
+
+
+def number_of_own(pool: Pool) -> int:
+    """How many connections of *pool* guarded sessions of this thread hold, which no other thread may use."""
+    keeper = this_thread.keeper
+    own = {
+        id(lent)
+        for _, ledger in _with_notes()
+        for connection, note in list(ledger.notes.items())
+        if note[2] is keeper and note[3] is None and ledger.giver is None
+        if connection.engine.pool is pool
+        if (lent := ledger.connections.get(connection)) is not None and is_out(lent)
+    }
+    return len(own)
+
+
+def in_sessions(pool: Pool, rules: Rules, context: object = None) -> Iterator[Hold]:
+    """What guarded sessions have taken from *pool*.
+
+    Args:
+        pool: The pool.
+        rules: Those of the app.
+        context: Only what was taken in this application context; all if None.
+    """
+    for session, ledger in _with_notes():
+        if context is not None and not ledger.origin.is_in(context):
             continue
         for connection, note in list(ledger.notes.items()):
             lent = ledger.connections.get(connection)

@@ -15,7 +15,7 @@ from sqlalchemy.pool import Pool, PoolProxiedConnection, QueuePool
 
 from .. import errors
 from .forks import after_fork_in_child
-from .holders import Hold, Register, in_sessions, take_note, this_thread
+from .holders import Hold, Register, in_sessions, number_of_own, take_note
 from .ledger import Rules
 from .lookout import Look, Lookout
 from .notes import add_note
@@ -101,13 +101,17 @@ class Watched:
         engine = self._engine()
         return None if engine is None else engine.pool
 
-    def holds(self) -> list[Hold]:
-        """What is out. A connection that was lent to a session is the session's."""
+    def holds(self, context: object = None) -> list[Hold]:
+        """What is out; what was lent to a session is the session's.
+
+        Args:
+            context: Only what was taken in this application context; all if None.
+        """
         pool = self.pool
         if pool is None or (isinstance(pool, QueuePool) and not pool.checkedout()):
             return []
-        found = {id(each.lent): each for each in self.register.holds(self.rules)}
-        found.update((id(each.lent), each) for each in in_sessions(pool, self.rules))
+        found = {id(each.lent): each for each in self.register.holds(self.rules, context)}
+        found.update((id(each.lent), each) for each in in_sessions(pool, self.rules, context))
         return list(found.values())
 
     def explain(self, error: PoolTimeoutError) -> None:
@@ -140,8 +144,7 @@ class Watched:
         pool = cast(QueuePool, self.pool)
         if pool is None or pool.checkedout() < cast(int, self._limit):
             return False
-        mine = [each for each in self.holds() if each.is_of(this_thread.keeper)]
-        return len(mine) >= cast(int, self._limit)
+        return number_of_own(pool) >= cast(int, self._limit)
 
     def read(self, name: str, engine: Engine) -> EngineStatistics:
         """Read out *engine*, under the *name* that its app gives it."""
@@ -199,9 +202,8 @@ def end_of_context(context: object) -> None:
     for watched in list(_process.watched):
         if watched.reports.is_shared:
             continue
-        for hold in watched.holds():
-            if hold.origin.context is not None and hold.origin.context() is context:
-                watched.reports.left_by_context(hold)
+        for hold in watched.holds(context):
+            watched.reports.left_by_context(hold)
 
 
 def take_unwatched(pool: Pool) -> PoolProxiedConnection:

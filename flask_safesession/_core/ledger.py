@@ -55,6 +55,10 @@ class Origin(NamedTuple):
     context: ref[Any] | None = None
     request: ref[Any] | None = None
 
+    def is_in(self, context: object) -> bool:
+        """Whether it lies in that application context."""
+        return self.context is not None and self.context() is context
+
 
 NOWHERE = Origin()
 
