@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import sqlalchemy as sa
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import event
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -120,7 +121,7 @@ class Site:
         with self.app.app_context():
             self.engine = self.db.engine
         if url.get_backend_name() == "sqlite":
-            sa.event.listen(self.engine, "connect", _do_not_sync)
+            event.listen(self.engine, "connect", _do_not_sync)
 
     @property
     def session(self) -> Session:

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-import sqlalchemy as sa
+from sqlalchemy import ExceptionContext, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 from waitress import create_server  # type: ignore[import-untyped]
@@ -81,7 +81,7 @@ class Worker:
         self._units: Units = (Safely if orders.safe else ByHand)(self._site, self._diary)
         self._mischief = Mischief(self._site, self._diary, orders.rate)
         self._ended = threading.Event()
-        sa.event.listen(self._site.engine, "handle_error", self._met)
+        event.listen(self._site.engine, "handle_error", self._met)
         add_view(self._site, self._units, self._mischief)
         self._server: Any = create_server(self._site.app, host="127.0.0.1", port=0, threads=4)
         self._http = threading.Thread(target=self._server.run, daemon=True)
@@ -145,7 +145,7 @@ class Worker:
                 logger.exception("A unit failed.")
             self._failed(fault.category)
 
-    def _met(self, context: sa.ExceptionContext) -> None:
+    def _met(self, context: ExceptionContext) -> None:
         """Note what the database says, whatever becomes of the unit."""
         if not isinstance(context.original_exception, Killed):
             self._diary.note(SEEN, classify(context.original_exception).category)
