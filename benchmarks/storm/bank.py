@@ -159,9 +159,16 @@ def move(session: Session, order: Order) -> None:
     session.flush()
 
 
+_ADD = (
+    sa.update(Account)
+    .where(Account.id == sa.bindparam("account"))
+    .values(balance=Account.balance + sa.bindparam("amount"))
+    .execution_options(synchronize_session=False)  # no unit has loaded an account
+)
+
+
 def _add(session: Session, account: int, amount: int) -> None:
-    change = sa.update(Account).where(Account.id == account)
-    session.execute(change.values(balance=Account.balance + amount))
+    session.execute(_ADD, {"account": account, "amount": amount})
 
 
 def _entry(order: Order) -> Operation:
