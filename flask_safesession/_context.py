@@ -73,8 +73,8 @@ class AppContextManager:
 
     def __enter__(self) -> AppContext:
         context, scope = self._push(here(1))
-        with _popped_on_error(context):
-            if scope is not None:
+        if scope is not None:
+            with _popped_on_error(context):
                 scope.__enter__()
         return context
 
@@ -95,15 +95,15 @@ class AppContextManager:
         traceback: TracebackType | None,
     ) -> None:
         context, scope = self._own()
-        with _popped_on_error(context):
-            if scope is not None:
+        if scope is not None:
+            with _popped_on_error(context):
                 scope.__exit__(kind, error, traceback)
         context.pop(error)
 
     async def __aenter__(self) -> AppContext:
         context, scope = self._push(outside().place)
-        with _popped_on_error(context):
-            if scope is not None:
+        if scope is not None:
+            with _popped_on_error(context):
                 await scope.__aenter__()
         return context
 
@@ -114,8 +114,8 @@ class AppContextManager:
         traceback: TracebackType | None,
     ) -> None:
         context, scope = self._own()
-        with _popped_on_error(context):
-            if scope is not None:
+        if scope is not None:
+            with _popped_on_error(context):
                 await scope.__aexit__(kind, error, traceback)
         context.pop(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import warnings
@@ -608,3 +609,31 @@ def test_the_figures_of_a_pool(make_kit: MakeKit) -> None:
 def test_statistics_need_no_context(sqlite_kit: Kit) -> None:
     """A thread that collects metrics has none."""
     assert sqlite_kit.safe.statistics().engines[0].out == 0
+
+
+def test_idle_sessions_of_others_cost_no_call(sqlite_kit: Kit) -> None:
+    """The end of a context looks for those who hold a connection; many threads have a session and none."""
+    with sqlite_kit.app.app_context(), session_manager() as session:
+        kind: Any = type(session)
+    with sqlite_kit.engine.connect():
+        _calls_of_a_context(sqlite_kit)  # the first one fills caches
+        before = _calls_of_a_context(sqlite_kit)
+        idle = [kind(sqlite_kit.db) for _ in range(1_000)]
+        assert _calls_of_a_context(sqlite_kit) < before + len(idle) / 2  # some are the collector's
+
+
+def _calls_of_a_context(kit: Kit) -> int:
+    """How many Python functions a context with a scope and a statement calls."""
+    calls = 0
+
+    def count(frame: Any, kind: str, _: Any) -> None:
+        nonlocal calls
+        calls += kind == "call"
+
+    sys.setprofile(count)
+    try:
+        with kit.app.app_context(), session_manager() as session:
+            session.execute(text("SELECT 1"))
+    finally:
+        sys.setprofile(None)
+    return calls

@@ -112,6 +112,9 @@ def _median(paces: list[Pace]) -> Pace:
 
 def _pace(app: Flask, work: Work, jobs: int) -> Pace:
     _fill(app, jobs)
+    # Alone: SQLAlchemy makes classes for the first UPDATE, and where many threads do so at once, some of those are made
+    # without 'inherit_cache', and every UPDATE of the process is compiled anew.
+    _worker(app, work, iter([1]), threading.Barrier(1))
     ids = iter(range(1, jobs + 1))
     start = threading.Barrier(WORKERS + 1)
     with ThreadPoolExecutor(WORKERS) as pool:

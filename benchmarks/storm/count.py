@@ -51,13 +51,13 @@ def fill(url: URL) -> None:
         connection.execute(sa.insert(Account), rows)
 
 
-def count(url: URL, told: Told) -> Broken:
-    """Compare the database with what the diaries tell."""
+def count(url: URL, told: Told) -> tuple[int, Broken]:
+    """Count the units that are stored, and compare the database with what the diaries tell."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.connect() as connection:
         stored = Counter(connection.execute(sa.select(Operation.key)).scalars())
         partial = _wrong_accounts(connection) + _halves(connection, told)
-    return Broken(
+    return len(stored), Broken(
         lost=len(told.acknowledged - stored.keys()),
         partial=partial,
         doubled=sum(number - 1 for number in stored.values()),

@@ -11,6 +11,7 @@ from typing import Final
 __all__ = [
     "ACKNOWLEDGED",
     "BEGUN",
+    "ENDED",
     "FAULT",
     "LEFT",
     "SEEN",
@@ -26,6 +27,7 @@ ACKNOWLEDGED: Final = "acknowledged"
 SENT: Final = "sent"
 FAULT: Final = "fault"
 SEEN: Final = "seen"
+ENDED: Final = "ended"
 SLOW: Final = "slow"
 LEFT: Final = "left"
 
@@ -50,7 +52,8 @@ class Told:
         acknowledged: Those whose caller was told that they are stored.
         sent: What the hooks have sent.
         faults: The faults that were put in, by kind.
-        seen: The errors that the units met, by category.
+        seen: The errors of the database, by category; a unit may have met several and succeeded.
+        ended: How the other units ended.
         slow: The units that took longer than a caller waits.
         left: Connections and threads that were left at the end of a process.
     """
@@ -60,6 +63,7 @@ class Told:
     sent: list[str] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     seen: Counter[str] = field(default_factory=Counter)
+    ended: Counter[str] = field(default_factory=Counter)
     slow: list[str] = field(default_factory=list)
     left: Counter[str] = field(default_factory=Counter)
 
@@ -77,7 +81,7 @@ class Told:
             name, _, number = what.partition(" ")
             self.left[name] += int(number)
         else:
-            (self.faults if kind == FAULT else self.seen)[what] += 1
+            {FAULT: self.faults, SEEN: self.seen, ENDED: self.ended}[kind][what] += 1
 
 
 def read(folder: Path) -> Told:

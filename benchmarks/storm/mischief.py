@@ -17,12 +17,13 @@ from typing import Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from .bank import Site
+from .bank import CONNECTIONS, Site
 from .diary import FAULT, Diary
 
 __all__ = ["Killed", "Mischief", "StormError"]
 
-_PATIENCE: Final = 5.0  # seconds for a forked child to end
+_PATIENCE: Final = 5.0  # seconds for a forked child to end, and for the connections to be let go
+_LINES: Final = 16  # of the longest unit
 _BODIES: Final = ("benchmarks.storm.units", "benchmarks.storm.bank")
 
 
@@ -47,6 +48,7 @@ class Mischief:
         self._site = site
         self._diary = diary
         self._rate = rate
+        self._drought = threading.Thread()
 
     @contextmanager
     def around(self, chosen: random.Random) -> Iterator[None]:
@@ -54,18 +56,15 @@ class Mischief:
         luck = chosen.random() * 100
         if luck >= self._rate:
             yield
-        elif luck < self._rate / 2:
-            with self._at_a_line(chosen.randint(1, 14), self._raise):
-                yield
-        elif luck < self._rate * 0.8:
-            with self._at_a_line(chosen.randint(3, 14), self._fork):
+        elif luck < self._rate * 0.7:
+            with self.at_a_line(chosen.randint(1, _LINES), self.fail):
                 yield
         else:
-            with self._dry():
+            with self.at_a_line(chosen.randint(3, _LINES), self._fork):
                 yield
 
     @contextmanager
-    def _at_a_line(self, number: int, act: Callable[[], None]) -> Iterator[None]:
+    def at_a_line(self, number: int, act: Callable[[], None]) -> Iterator[None]:
         """Do *act* at the line with that *number*, counted over all lines of the unit's body."""
         left = number
 
@@ -85,7 +84,12 @@ class Mischief:
         finally:
             sys.settrace(None)
 
-    def _raise(self) -> None:
+    def fail(self) -> None:
+        """Raise.
+
+        Raises:
+            StormError: Always.
+        """
         self._diary.note(FAULT, "exception")
         raise StormError
 
@@ -103,18 +107,25 @@ class Mischief:
             self._site.session.rollback()
         os._exit(0)
 
-    @contextmanager
-    def _dry(self) -> Iterator[None]:
-        """Hold all connections of the pool for a moment."""
-        self._diary.note(FAULT, "pool")
-        with ExitStack() as held:
-            until = time.monotonic() + 0.5
-            while time.monotonic() < until:
-                try:
-                    held.enter_context(self._site.engine.connect())
-                except SQLAlchemyError:
-                    break
-            yield
+    def run_dry(self, chosen: random.Random) -> None:
+        """Hold all connections of the pool for a moment: less or more than a unit waits for one."""
+        if not self._drought.is_alive():
+            self._diary.note(FAULT, "pool")
+            seconds = chosen.uniform(0.1, 1.3)
+            self._drought = threading.Thread(target=self._hold_all, args=(seconds,), daemon=True)
+            self._drought.start()
+
+    def _hold_all(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        with ExitStack() as held, suppress(SQLAlchemyError, OSError):
+            for _ in range(CONNECTIONS):
+                held.enter_context(self._site.engine.connect())
+            threading.Event().wait(max(0.0, until - time.monotonic()))
+
+    def rest(self) -> None:
+        """Wait until nothing of it goes on."""
+        if self._drought.is_alive():
+            self._drought.join(_PATIENCE)
 
     def kill(self, thread: threading.Thread) -> None:
         """End *thread* at whatever line it is."""

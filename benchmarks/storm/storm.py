@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import random
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Final
@@ -19,108 +16,19 @@ from sqlalchemy.engine import URL, make_url
 
 from tests.servers import OwnMariaDB, OwnPostgreSQL
 
-from .count import Broken, count, fill
+from .count import count, fill
+from .crew import Crew
 from .diary import FAULT, Diary, Told, read
+from .plan import Plan, Result
 from .weather import Line, ServerWeather, SqliteWeather, Weather
 
-__all__ = ["DATABASES", "Plan", "Result", "run"]
+__all__ = ["run"]
 
-DATABASES: Final = ("sqlite", "postgresql", "mariadb")
-_ROOT: Final = Path(__file__).parents[2]
 _SERVERS: Final[Mapping[str, type[OwnPostgreSQL | OwnMariaDB]]] = {
     "postgresql": OwnPostgreSQL,
     "mariadb": OwnMariaDB,
 }
 _CONNECTIONS: Final = 60
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to happen.
-
-    Attributes:
-        database: One of :data:`DATABASES`.
-        safe: With the extension, or by hand.
-        seed: Decides what each thread does and which faults come; not how the threads take turns.
-        seconds: How long it lasts.
-        workers: Processes.
-        threads: Threads of each.
-        rate: How many of a hundred units get a fault of their own.
-        pause: The mean time between two faults from outside, in seconds.
-    """
-
-    database: str
-    safe: bool
-    seed: int
-    seconds: float
-    workers: int = 2
-    threads: int = 6
-    rate: float = 1.0
-    pause: float = 0.4
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of it."""
-
-    plan: Plan
-    told: Told
-    broken: Broken
-
-
-class _Crew:
-    """The worker processes."""
-
-    def __init__(self, plan: Plan, url: URL, folder: Path) -> None:
-        self._plan = plan
-        self._url = url
-        self._folder = folder
-        self._number = 0
-        self._processes: list[subprocess.Popen[bytes]] = []
-
-    def man(self) -> None:
-        """Start as many as are missing."""
-        self._processes = [each for each in self._processes if each.poll() is None]
-        while len(self._processes) < self._plan.workers:
-            self._processes.append(self._start())
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        self._number += 1
-        plan = self._plan
-        # fmt: off
-        command = [
-            sys.executable, "-m", "benchmarks.storm.worker",
-            "--url", self._url.render_as_string(hide_password=False),
-            "--diary", str(self._folder / f"{self._number}.diary"),
-            "--seed", f"{plan.seed}-{self._number}", "--threads", str(plan.threads),
-            "--rate", str(plan.rate), *(["--safe"] if plan.safe else []),
-        ]
-        # fmt: on
-        return subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE)  # noqa: S603
-
-    def kill(self, chosen: random.Random) -> None:
-        """SIGKILL one of them."""
-        victim = chosen.choice(self._processes)
-        victim.kill()
-        victim.wait()
-        self.man()
-
-    def end(self) -> int:
-        """Let all come to their end; return how many had to be killed."""
-        for each in self._processes:
-            if each.stdin is not None:
-                each.stdin.close()
-        return sum(_had_to_be_killed(each) for each in self._processes)
-
-
-def _had_to_be_killed(process: subprocess.Popen[bytes]) -> bool:
-    try:
-        process.wait(timeout=90)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return True
-    return False
 
 
 def run(plan: Plan) -> Result:
@@ -129,9 +37,9 @@ def run(plan: Plan) -> Result:
     try:
         with _place(plan.database, folder) as (address, through, server):
             fill(address)
-            crew = _Crew(plan, through, folder)
+            crew = Crew(plan, through, folder)
             told = _blow(plan, crew, _weather(crew, server, through, folder), folder)
-            return Result(plan, told, count(address, told))
+            return Result(plan, told, *count(address, told))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -155,7 +63,7 @@ def _place(
 
 
 def _weather(
-    crew: _Crew,
+    crew: Crew,
     server: tuple[OwnPostgreSQL | OwnMariaDB, Line] | None,
     url: URL,
     folder: Path,
@@ -165,7 +73,7 @@ def _weather(
     return ServerWeather(*server, crew.kill)
 
 
-def _blow(plan: Plan, crew: _Crew, weather: Weather, folder: Path) -> Told:
+def _blow(plan: Plan, crew: Crew, weather: Weather, folder: Path) -> Told:
     chosen = random.Random(plan.seed)
     diary = Diary(folder / "weather.diary")
     until = time.monotonic() + plan.seconds
@@ -173,7 +81,9 @@ def _blow(plan: Plan, crew: _Crew, weather: Weather, folder: Path) -> Told:
     crew.man()
     while time.monotonic() < until:
         pause.wait(chosen.expovariate(1 / plan.pause))
-        diary.note(FAULT, weather.strike(chosen))
+        struck = weather.strike(chosen)
+        if struck is not None:
+            diary.note(FAULT, struck)
         crew.man()
     stuck = crew.end()
     told = read(folder)

@@ -16,6 +16,7 @@ from flask_safesession import PhaseResult, RetryPolicy, on_commit, run_in_phases
 
 from .bank import ACCOUNTS, Job, Operation, Order, Site, move, take
 from .diary import SENT, Diary
+from .mischief import Mischief
 
 __all__ = ["KINDS", "ByHand", "Safely", "Units", "add_view", "ask", "make_order"]
 
@@ -134,14 +135,15 @@ class ByHand:
         self._again(end)
 
 
-def add_view(site: Site, units: Units) -> None:
+def add_view(site: Site, units: Units, mischief: Mischief) -> None:
     """Let the app take orders by HTTP."""
 
     @site.app.post("/orders")
     def order() -> tuple[str, int]:
         asked: Any = request.get_json()
         try:
-            units.transfer(Order(**asked))
+            with mischief.around(random.Random(asked["key"])):
+                units.transfer(Order(**asked))
         except IntegrityError:
             return "conflict", 409
         return "", 204

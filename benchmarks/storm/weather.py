@@ -6,7 +6,6 @@ import random
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -15,6 +14,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from tests.proxies import Proxy
+
+from .bank import PLAIN
+from .rivals import Rival
 
 __all__ = ["Line", "ServerWeather", "SqliteWeather", "Weather"]
 
@@ -28,8 +30,8 @@ _KILL: Final = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL 
 class Weather(Protocol):
     """Puts in one fault after another."""
 
-    def strike(self, chosen: random.Random) -> str:
-        """Put in a fault; return its name."""
+    def strike(self, chosen: random.Random) -> str | None:
+        """Put in a fault; return its name, or None where it could not be put in."""
         ...
 
 
@@ -52,7 +54,8 @@ class Line(Proxy):
         self._is_torn = True
 
     def _pass_on(self, source: socket.socket) -> None:
-        self._calm.wait(self.delay)
+        if self.delay:
+            self._calm.wait(self.delay)
         self.sent.clear()
         if self._is_torn:
             self._is_torn = False
@@ -72,6 +75,13 @@ class ServerWeather:
         self._line = line
         self._url: URL = server.url
         self._kill_worker = kill_worker
+        self._administrator = sa.create_engine(
+            self._url,
+            poolclass=sa.NullPool,
+            isolation_level="AUTOCOMMIT",
+            connect_args={**PLAIN[self._url.get_backend_name()]},
+        )
+        rival = Rival(self._url)
         self._pause = threading.Event()
         self._faults: Mapping[str, tuple[int, Callable[[random.Random], object]]] = {
             "backend": (40, self._kill_backend),
@@ -80,19 +90,22 @@ class ServerWeather:
             "latency": (10, self._be_slow),
             "worker": (6, kill_worker),
             "restart": (2, self._restart),
+            "deadlock": (16, rival.lock_across),
+            "change": (8, rival.change_ahead),
         }
 
-    def strike(self, chosen: random.Random) -> str:
+    def strike(self, chosen: random.Random) -> str | None:
         """Put in one of them; a commit is cut when the next one comes."""
         names = list(self._faults)
         [name] = chosen.choices(names, [self._faults[each][0] for each in names])
-        with suppress(SQLAlchemyError, OSError):
+        try:
             self._faults[name][1](chosen)
+        except (SQLAlchemyError, OSError):  # another one is in its way
+            return None
         return name
 
     def _kill_backend(self, chosen: random.Random) -> None:
-        engine = sa.create_engine(self._url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
+        with self._administrator.connect() as connection:
             name = connection.dialect.name
             numbers = connection.exec_driver_sql(_VICTIMS[name]).scalars().all()
             if numbers:
@@ -105,13 +118,13 @@ class ServerWeather:
         self._line.tear()
 
     def _be_slow(self, chosen: random.Random) -> None:
-        self._line.delay = chosen.uniform(0.005, 0.02)
-        self._pause.wait(1)
+        self._line.delay = chosen.uniform(0.001, 0.01)
+        self._pause.wait(0.5)
         self._line.delay = 0.0
 
     def _restart(self, _: random.Random) -> None:
         self._server.stop()
-        self._pause.wait(0.5)
+        self._pause.wait(0.3)
         self._server.start()
 
 
@@ -123,13 +136,16 @@ class SqliteWeather:
         self._kill_worker = kill_worker
         self._pause = threading.Event()
 
-    def strike(self, chosen: random.Random) -> str:
+    def strike(self, chosen: random.Random) -> str | None:
         """Put in one of them."""
-        if chosen.random() < 0.2:
+        if chosen.random() < 0.1:
             self._kill_worker(chosen)
             return "worker"
-        with suppress(SQLAlchemyError), self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            self._pause.wait(chosen.uniform(0.2, 1.5))
-            connection.rollback()
+        try:
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                self._pause.wait(chosen.uniform(0.05, 0.7))  # a unit waits for half a second
+                connection.rollback()
+        except SQLAlchemyError:
+            return None
         return "lock"

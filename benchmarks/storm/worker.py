@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import random
-import sys
 import threading
 import time
 import urllib.error
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
+from sqlalchemy import ExceptionContext, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 from waitress import create_server  # type: ignore[import-untyped]
@@ -21,42 +23,75 @@ from waitress import create_server  # type: ignore[import-untyped]
 from flask_safesession import classify
 
 from .bank import Site
-from .diary import ACKNOWLEDGED, BEGUN, LEFT, SEEN, SLOW, Diary
-from .mischief import Mischief, StormError
+from .diary import ACKNOWLEDGED, BEGUN, ENDED, LEFT, SEEN, SLOW, Diary
+from .mischief import Killed, Mischief, StormError
 from .units import KINDS, ByHand, Safely, Units, add_view, ask, make_order
 
-__all__ = ["Worker", "main"]
+__all__ = ["Orders", "Worker", "serve"]
 
-logger = logging.getLogger("storm")
+logger = logging.getLogger("benchmarks.storm")
 
 PATIENCE: Final = 30.0
 """Seconds after which a caller gives up waiting: the unit hangs."""
+
+_KILLS: Final = 0.02
+_DROUGHTS: Final = 0.002
+"""How likely a thread is killed, and the pool is emptied, in each twentieth of a second."""
+
+_RETRY_AFTER: Final = 0.1
+"""Seconds that a caller waits who was told that the database is not there."""
+
+_AWAY: Final = frozenset(
+    {"connection_refused", "server_shutdown", "too_many_connections", "http_503"}
+)
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a process is to do.
+
+    Attributes:
+        url: The database.
+        diary: What it writes down.
+        seed: Decides what its threads do.
+        threads: How many there are.
+        rate: How many of a hundred units get a fault of their own.
+        safe: With the extension, or by hand.
+    """
+
+    url: str
+    diary: Path
+    seed: str
+    threads: int
+    rate: float
+    safe: bool
 
 
 class Worker:
     """The threads of one process.
 
     Args:
-        options: What the command line says.
+        orders: What they do.
     """
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._seed = options.seed
-        self._diary = Diary(options.diary)
-        self._site = Site(make_url(options.url), safe=options.safe)
-        self._units: Units = (Safely if options.safe else ByHand)(self._site, self._diary)
-        self._mischief = Mischief(self._site, self._diary, options.rate)
+    def __init__(self, orders: Orders) -> None:
+        self._seed = orders.seed
+        self._diary = Diary(orders.diary)
+        self._site = Site(make_url(orders.url), safe=orders.safe)
+        self._units: Units = (Safely if orders.safe else ByHand)(self._site, self._diary)
+        self._mischief = Mischief(self._site, self._diary, orders.rate)
         self._ended = threading.Event()
-        add_view(self._site, self._units)
+        event.listen(self._site.engine, "handle_error", self._met)
+        add_view(self._site, self._units, self._mischief)
         self._server: Any = create_server(self._site.app, host="127.0.0.1", port=0, threads=4)
         self._http = threading.Thread(target=self._server.run, daemon=True)
         self._threads: dict[int, threading.Thread] = {}
-        self._count = options.threads
+        self._count = orders.threads
 
-    def run(self) -> None:
-        """Work until somebody closes the standard input, or writes a line there."""
+    def run(self, line: Connection) -> None:
+        """Work until the other end of *line* is closed."""
         self._http.start()
-        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._listen, args=(line,), daemon=True).start()
         chosen = random.Random(self._seed)
         number = 0
         while not self._ended.wait(0.05):
@@ -64,12 +99,15 @@ class Worker:
                 if place not in self._threads or not self._threads[place].is_alive():
                     number += 1
                     self._threads[place] = self._started(number)
-            if chosen.random() < 0.02:
+            if chosen.random() < _KILLS:
                 self._mischief.kill(chosen.choice(list(self._threads.values())))
+            if chosen.random() < _DROUGHTS:
+                self._mischief.run_dry(chosen)
         self._end()
 
-    def _listen(self) -> None:
-        sys.stdin.readline()
+    def _listen(self, line: Connection) -> None:
+        with suppress(EOFError):
+            line.recv()
         self._ended.set()
 
     def _started(self, number: int) -> threading.Thread:
@@ -79,6 +117,10 @@ class Worker:
         return thread
 
     def _work(self, chosen: random.Random) -> None:
+        with suppress(Killed):
+            self._work_until_the_end(chosen)
+
+    def _work_until_the_end(self, chosen: random.Random) -> None:
         while not self._ended.is_set():
             key, kind = uuid.UUID(int=chosen.getrandbits(128)).hex, chosen.choice(KINDS)
             key = f"{self._seed}-{key}"[:40]
@@ -90,19 +132,29 @@ class Worker:
 
     def _unit(self, key: str, kind: str, chosen: random.Random) -> None:
         try:
-            with self._mischief.around(chosen):
-                self._does(key, kind, chosen)()
+            self._does(key, kind, chosen)()
             self._diary.note(ACKNOWLEDGED, key)
         except urllib.error.HTTPError as error:
-            self._diary.note(SEEN, f"http_{error.code}")
             error.close()
+            self._failed(f"http_{error.code}")
         except (StormError, IntegrityError, OSError) as error:
-            self._diary.note(SEEN, type(error).__name__)
+            self._failed(type(error).__name__)
         except Exception as error:
             fault = classify(error)
             if fault.category == "unknown":
                 logger.exception("A unit failed.")
-            self._diary.note(SEEN, fault.category)
+            self._failed(fault.category)
+
+    def _met(self, context: ExceptionContext) -> None:
+        """Note what the database says, whatever becomes of the unit."""
+        if not isinstance(context.original_exception, Killed):
+            self._diary.note(SEEN, classify(context.original_exception).category)
+
+    def _failed(self, how: str) -> None:
+        """Note how a unit has ended, and do as the caller of a service that is away."""
+        self._diary.note(ENDED, how)
+        if how in _AWAY:
+            self._ended.wait(_RETRY_AFTER)
 
     def _does(self, key: str, kind: str, chosen: random.Random) -> Callable[[], None]:
         """What a caller of the app does for one unit."""
@@ -111,9 +163,9 @@ class Worker:
             return lambda: ask(self._server.effective_port, order)
 
         def inside() -> None:
-            with self._site.app.app_context():
+            with self._mischief.around(chosen), self._site.app.app_context():
                 if kind == "slot":
-                    self._units.slot(key, f"slot{chosen.getrandbits(12)}")
+                    self._units.slot(key, f"slot{chosen.getrandbits(16)}")
                 elif kind == "job":
                     self._units.job(key)
                 else:
@@ -124,6 +176,7 @@ class Worker:
     def _end(self) -> None:
         for thread in self._threads.values():
             thread.join(PATIENCE)
+        self._mischief.rest()
         self._server.close()
         alive = sum(each.is_alive() for each in self._threads.values())
         self._diary.note(LEFT, f"threads {alive}")
@@ -139,19 +192,9 @@ def _checked_out(site: Site) -> int:
     return int(pool.checkedout())
 
 
-def main() -> None:
-    """Run one worker."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.storm.worker")
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--diary", type=Path, required=True)
-    parser.add_argument("--seed", required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--rate", type=float, required=True)
-    parser.add_argument("--safe", action="store_true")
+def serve(orders: Orders, line: Connection) -> None:
+    """Run one worker, until *line* is closed."""
     logging.basicConfig(level=logging.CRITICAL)
+    logging.getLogger("sqlalchemy").setLevel(logging.CRITICAL)  # it has a level of its own
     logger.setLevel(logging.ERROR)
-    Worker(parser.parse_args()).run()
-
-
-if __name__ == "__main__":
-    main()
+    Worker(orders).run(line)

@@ -19,10 +19,19 @@ from sqlalchemy.orm.session import _sessions
 from sqlalchemy.pool import Pool, PoolProxiedConnection
 
 from .forks import alive
-from .ledger import Ledger, Note, Origin, Rules, find_ledger
+from .ledger import Ledger, Note, Origin, Rules
 from .places import Place
 
-__all__ = ["Hold", "Keeper", "Register", "in_sessions", "is_out", "take_note", "this_thread"]
+__all__ = [
+    "Hold",
+    "Keeper",
+    "Register",
+    "in_sessions",
+    "is_out",
+    "number_of_own",
+    "take_note",
+    "this_thread",
+]
 
 
 class Keeper:
@@ -48,7 +57,8 @@ def take_note(place: Place) -> Note:
     """By whom and when a connection is taken, at *place*."""
     loop = _get_running_loop()
     task = None if loop is None else current_task(loop)
-    return place, this_thread.keeper, None if task is None else weakref.ref(task), monotonic()
+    values = (place, this_thread.keeper, None if task is None else weakref.ref(task), monotonic())
+    return tuple.__new__(Note, values)  # half the price of Note(…)
 
 
 @dataclass(frozen=True)
@@ -73,18 +83,13 @@ class Hold:
     @property
     def place(self) -> Place:
         """The line that took it."""
-        return self.note[0]
+        return self.note.place
 
     @property
     def keeper(self) -> Keeper | None:
         """The thread that took it; None if that has ended."""
-        keeper: Keeper | None = self.note[1]()
+        keeper: Keeper | None = self.note.keeper()
         return keeper
-
-    def is_of(self, keeper: weakref.ref[Keeper]) -> bool:
-        """Whether the thread of *keeper* holds it in a guarded session, which no other thread may use."""
-        mine = self.session is not None and self.note[1] is keeper and self.note[2] is None
-        return mine and not self.is_handed_on
 
     @property
     def is_handed_on(self) -> bool:
@@ -104,14 +109,14 @@ class Hold:
     @property
     def task(self) -> str | None:
         """The name of the asyncio task that took it."""
-        reference = self.note[2]
+        reference = self.note.task
         task = None if reference is None else reference()
         return None if task is None else task.get_name()
 
     @property
     def since(self) -> float:
         """When that was, by the monotonic clock, in seconds."""
-        return self.note[3]
+        return self.note.since
 
 
 class Register:
@@ -124,19 +129,49 @@ class Register:
         """Note who took *lent*; the note is lost with it."""
         self._notes[weakref.ref(lent, self._notes.pop)] = note, origin
 
-    def holds(self, rules: Rules) -> Iterator[Hold]:
-        """What is out; *rules* are those of the app."""
+    def holds(self, rules: Rules, context: object = None) -> Iterator[Hold]:
+        """What is out; arguments have the same meaning as for :func:`in_sessions`."""
         for reference, (note, origin) in list(self._notes.items()):
+            if context is not None and not origin.is_in(context):
+                continue
             lent = reference()
             if lent is not None and is_out(lent):
                 yield Hold(lent, note, origin, rules)
 
 
-def in_sessions(pool: Pool, rules: Rules) -> Iterator[Hold]:
-    """What guarded sessions have taken from *pool*; *rules* are those of the app."""
-    for session in alive(_sessions):
-        ledger = find_ledger(session)
-        if ledger is None:
+def _with_notes() -> list[tuple[Session, Ledger]]:
+    """The guarded sessions that have taken a connection; for the idle ones of other threads nothing is called."""
+    return [
+        (session, ledger)
+        for session in alive(_sessions)
+        if (ledger := getattr(session, "_safesession_ledger", None)) is not None and ledger.notes
+    ]
+
+
+def number_of_own(pool: Pool) -> int:
+    """How many connections of *pool* guarded sessions of this thread hold, which no other thread may use."""
+    keeper = this_thread.keeper
+    own = {
+        id(lent)
+        for _, ledger in _with_notes()
+        for connection, note in list(ledger.notes.items())
+        if note.keeper is keeper and note.task is None and ledger.giver is None
+        if connection.engine.pool is pool
+        if (lent := ledger.connections.get(connection)) is not None and is_out(lent)
+    }
+    return len(own)
+
+
+def in_sessions(pool: Pool, rules: Rules, context: object = None) -> Iterator[Hold]:
+    """What guarded sessions have taken from *pool*.
+
+    Args:
+        pool: The pool.
+        rules: Those of the app.
+        context: Only what was taken in this application context; all if None.
+    """
+    for session, ledger in _with_notes():
+        if context is not None and not ledger.origin.is_in(context):
             continue
         for connection, note in list(ledger.notes.items()):
             lent = ledger.connections.get(connection)

@@ -11,11 +11,11 @@ from typing import Any, cast
 from sqlalchemy import Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import Pool, PoolProxiedConnection, QueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool, PoolProxiedConnection, QueuePool
 
 from .. import errors
 from .forks import after_fork_in_child
-from .holders import Hold, Register, in_sessions, take_note, this_thread
+from .holders import Hold, Register, in_sessions, number_of_own, take_note
 from .ledger import Rules
 from .lookout import Look, Lookout
 from .notes import add_note
@@ -80,7 +80,7 @@ class Watched:
         rules: The settings of its app.
         register: What was taken from it by other means than a session.
         reports: What was said about it.
-        most_overflow: The overflow at which the pool opens no more connections; None if it has no bounds.
+        most_overflow: The overflow at which a thread would wait; None if none waits, or the pool has no bounds.
     """
 
     def __init__(self, engine: Engine, rules: Rules) -> None:
@@ -90,7 +90,9 @@ class Watched:
         self.register = Register()
         self.reports = Reports(engine)
         pool = engine.pool
-        bounded = isinstance(pool, QueuePool) and self._limit is not None
+        # Who waits for an asynchronous pool is a task, and another one gives back.
+        waits = isinstance(pool, QueuePool) and not isinstance(pool, AsyncAdaptedQueuePool)
+        bounded = waits and self._limit is not None
         self.most_overflow = (
             cast(int, self._limit) - cast(QueuePool, pool).size() if bounded else None
         )
@@ -101,13 +103,17 @@ class Watched:
         engine = self._engine()
         return None if engine is None else engine.pool
 
-    def holds(self) -> list[Hold]:
-        """What is out. A connection that was lent to a session is the session's."""
+    def holds(self, context: object = None) -> list[Hold]:
+        """What is out; what was lent to a session is the session's.
+
+        Args:
+            context: Only what was taken in this application context; all if None.
+        """
         pool = self.pool
         if pool is None or (isinstance(pool, QueuePool) and not pool.checkedout()):
             return []
-        found = {id(each.lent): each for each in self.register.holds(self.rules)}
-        found.update((id(each.lent), each) for each in in_sessions(pool, self.rules))
+        found = {id(each.lent): each for each in self.register.holds(self.rules, context)}
+        found.update((id(each.lent), each) for each in in_sessions(pool, self.rules, context))
         return list(found.values())
 
     def explain(self, error: PoolTimeoutError) -> None:
@@ -140,8 +146,7 @@ class Watched:
         pool = cast(QueuePool, self.pool)
         if pool is None or pool.checkedout() < cast(int, self._limit):
             return False
-        mine = [each for each in self.holds() if each.is_of(this_thread.keeper)]
-        return len(mine) >= cast(int, self._limit)
+        return number_of_own(pool) >= cast(int, self._limit)
 
     def read(self, name: str, engine: Engine) -> EngineStatistics:
         """Read out *engine*, under the *name* that its app gives it."""
@@ -199,9 +204,8 @@ def end_of_context(context: object) -> None:
     for watched in list(_process.watched):
         if watched.reports.is_shared:
             continue
-        for hold in watched.holds():
-            if hold.origin.context is not None and hold.origin.context() is context:
-                watched.reports.left_by_context(hold)
+        for hold in watched.holds(context):
+            watched.reports.left_by_context(hold)
 
 
 def take_unwatched(pool: Pool) -> PoolProxiedConnection:

@@ -44,8 +44,13 @@ OwnershipMode = Literal["raise", "warn", "defer", "off"]
 _ATTRIBUTE = "_safesession_ledger"
 
 
-# Where, by which thread and task, and when a connection was taken: a monotonic time in seconds.
-Note = tuple[Place, "ref[Any]", "ref[Any] | None", float]
+class Note(NamedTuple):
+    """Where, by which thread and task, and when a connection was taken: a monotonic time in seconds."""
+
+    place: Place
+    keeper: ref[Any]
+    task: ref[Any] | None
+    since: float
 
 
 class Origin(NamedTuple):
@@ -53,6 +58,10 @@ class Origin(NamedTuple):
 
     context: ref[Any] | None = None
     request: ref[Any] | None = None
+
+    def is_in(self, context: object) -> bool:
+        """Whether it lies in that application context."""
+        return self.context is not None and self.context() is context
 
 
 NOWHERE = Origin()

@@ -76,6 +76,7 @@ class RetryPolicy:
         _check_seconds("max_delay", self.max_delay, least="0 or more")
         _check_seconds("max_elapsed", self.max_elapsed, least="more than 0")
         object.__setattr__(self, "categories", _checked_categories(self.categories))
+        _load()
 
     def covers(self, error: BaseException) -> Fault | None:
         """What *error* means, if it is worth another try."""
@@ -223,8 +224,16 @@ class Tries:
         )
 
 
+def _load() -> None:
+    """Import tenacity with the first policy: an app in which nothing is tried again has no use for it.
+
+    Not with the first failure: where that import is cut off, by a time limit or Ctrl-C, Python has a half of it, and no
+    unit of work would be tried again until the process ends.
+    """
+    import tenacity  # noqa: F401
+
+
 def _retrying(policy: RetryPolicy, before_wait: BeforeWait, sleep: Sleep | None) -> Retrying:
-    # Here, because an app in which nothing is tried again has no use for it.
     import tenacity
 
     def before_sleep(state: RetryCallState) -> None:

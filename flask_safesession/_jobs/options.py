@@ -15,6 +15,8 @@ from .arguments import Instances
 
 __all__ = ["JobOptions", "make_job_options"]
 
+_INSTANCES = get_args(Instances)
+
 
 @dataclass(frozen=True)
 class JobOptions:
@@ -54,7 +56,7 @@ def make_job_options(app: Any, propagate_g: Any, instances: Any, transactional: 
         raise TypeError(
             f"'app' is {app!r}. Give the Flask application, or nothing to take 'current_app'."
         )
-    if instances not in get_args(Instances):
+    if instances not in _INSTANCES:
         raise ValueError(f"'instances' is {instances!r}. Set it to one of 'raise', 'reload'.")
     if not isinstance(transactional, bool):
         raise TypeError(f"'transactional' is {transactional!r}. Set it to True or False.")

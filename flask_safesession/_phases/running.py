@@ -229,7 +229,9 @@ class Phases(Generic[T, R]):
         self._give_back(error)
 
     def _give_back(self, error: BaseException | None) -> None:
-        self.unit.give_back([each for each in self._all() if each.in_transaction()], error)
+        open_ones = [each for each in self._all() if each.in_transaction()]
+        if open_ones:
+            self.unit.give_back(open_ones, error)
 
     def _give_back_idle(self) -> None:
         """Begin without the connections that earlier code of the context holds and does not need any more."""
@@ -241,8 +243,8 @@ class Phases(Generic[T, R]):
             elif each is not self._session:
                 raise second_session(each)
 
-    def _all(self) -> list[Session]:
-        return list(dict.fromkeys([self._session, *self.sessions()]))
+    def _all(self) -> Iterable[Session]:
+        return dict.fromkeys([self._session, *self.sessions()])
 
 
 def _outcome(scope: Scope | None) -> Outcome:

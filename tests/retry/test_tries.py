@@ -513,3 +513,9 @@ def test_tenacity_is_not_imported_without_need() -> None:
     """An app that tries nothing again does not pay for it."""
     program = "import flask_safesession, sys; sys.exit('tenacity' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_tenacity_is_there_before_the_first_failure() -> None:
+    """An import that is cut off while a failure is handled would leave half a module, and no other try would begin."""
+    program = "import flask_safesession as f, sys; f.RetryPolicy(); sys.exit('tenacity' not in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
