@@ -114,7 +114,9 @@ class Services:
     def _left(self, service: Function, error: NotSure | Unfit) -> Left:
         node = error.node if isinstance(error, NotSure) else None
         line = 0 if node is None else self.files.file(service.path).line(node)
-        return Left(service.path, line or service.facts.at[0], f"'{service.name}': {error}")
+        reason = f"'{service.name}': {error}"
+        at = line or service.facts.at[0]
+        return Left(service.path, at, reason, service.facts.qualname, "TXN102")
 
     def _is_service(self, function: Function) -> bool:
         owners = self.analysis.owners
