@@ -19,6 +19,7 @@ from typing import Protocol, cast
 from .analysis import Analysis
 from .extract import extract, module_name
 from .facts import ModuleFacts
+from .files import read
 from .findings import Finding
 from .options import Options
 from .parsing import Unreadable, is_relevant, parse, uses_sqlalchemy
@@ -102,7 +103,7 @@ def _is_migration(content: bytes | str) -> bool:
 
 def _content(path: Path) -> bytes | str:
     try:
-        return path.read_bytes()
+        return read(path)
     except OSError as error:
         return f"it could not be read: {error.strerror or error}"
 

@@ -92,7 +92,7 @@ class Queues:
             return Change(file.name, call.at.line, function, {node: new}, {file.name: ()})
         self._refuse_result(call, function)
         first = cst.Arg(node.func, comma=_comma(node))
-        new = cst.Call(cst.Name("on_commit"), [first, *node.args])
+        new = node.with_changes(func=cst.Name("on_commit"), args=[first, *node.args])
         return Change(file.name, call.at.line, function, {node: new}, {file.name: ("on_commit",)})
 
     def _own_method(self, call: Call, function: Function) -> str:

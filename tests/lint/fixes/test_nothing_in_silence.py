@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from flask_safesession.lint.findings import Finding
 from flask_safesession.lint.fixes.files import Reader
 from flask_safesession.lint.fixes.remaining import HANDLED
+from flask_safesession.lint.fixing import fix
 from flask_safesession.lint.options import Options
 from tests.lint.shell import ROOT
 
@@ -211,3 +213,17 @@ def test_a_file_that_cannot_be_rewritten_has_a_line() -> None:
     ) == [
         "1: line 18 is longer than 10,000 bytes",
     ]
+
+
+def test_a_file_that_the_system_refuses_has_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the reason that the system gives."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gone.py").symlink_to("nowhere.py")
+    result = CliRunner().invoke(fix, ["."])
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "gone.py:1: left alone: it could not be read: No such file or directory\n"
+        "0 changes in 0 files, 1 left alone.\n"
+    )
