@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from .analysis import Analysis
+from .copies import shared
 from .extract import extract, module_name
 from .facts import ModuleFacts
 from .files import read
@@ -25,6 +26,7 @@ from .options import Options
 from .parsing import Unreadable, is_relevant, parse, uses_sqlalchemy
 from .project import Project
 from .rules import RULES
+from .rules.base import Rule
 from .rules.txn001_not_checked import not_checked
 from .wiring import wired
 
@@ -36,8 +38,13 @@ _AT_ONCE = 32
 _TEST_DIRECTORIES = frozenset({"test", "tests", "migrations", "alembic"})
 
 
+# Following each session to its ends takes as long as all other rules together.
+_HEAVY = frozenset({"TXN301", "TXN302"})
+_MANY_FILES = 100
+
 _Item = tuple[str, bytes | str]
 _Reader = Callable[[tuple[str, bytes | str]], ModuleFacts | None]
+_Read = tuple["ModuleFacts | None", "bytes | None"]
 
 
 class Cache(Protocol):
@@ -79,7 +86,7 @@ def check(
         return cast("list[Finding]", pickle.loads(known))  # noqa: S301 - the cache is this program's own
     with _collector_off(), _deep_recursion():
         facts = list(_all_facts(contents, jobs, cache, progress))
-        found = _findings(facts, options)
+        found = _findings(facts, options, jobs)
     if cache is not None:
         cache.put(key, pickle.dumps(found, pickle.HIGHEST_PROTOCOL))
     return found
@@ -142,7 +149,7 @@ def _read(
 ) -> Iterator[ModuleFacts | None]:
     """Return the facts of every file, those that are kept first."""
     if cache is None:
-        yield from _in_processes(work, reader, jobs)
+        yield from (facts for facts, _ in _in_processes(work, reader, jobs))
         return
     missing: list[tuple[str, _Item]] = []
     for item in work:
@@ -153,20 +160,27 @@ def _read(
         else:
             yield cast("ModuleFacts | None", pickle.loads(known))  # noqa: S301 - the cache is this program's own
     found = _in_processes([item for _, item in missing], reader, jobs)
-    for (key, _), facts in zip(missing, found, strict=True):
-        cache.put(key, pickle.dumps(facts, pickle.HIGHEST_PROTOCOL))
+    for (key, _), (facts, pickled) in zip(missing, found, strict=True):
+        cache.put(key, _pickled(facts) if pickled is None else pickled)
         yield facts
 
 
-def _in_processes(
-    work: Sequence[_Item], reader: _Reader, jobs: int
-) -> Iterator[ModuleFacts | None]:
-    """Return what *reader* makes of each item, in this process where more would not pay."""
+def _in_processes(work: Sequence[_Item], reader: _Reader, jobs: int) -> Iterator[_Read]:
+    """Return what *reader* makes of each item, in this process where more would not pay, else pickled as well."""
     if jobs < 2 or len(work) <= _AT_ONCE:
-        yield from map(reader, work)
+        yield from ((reader(each), None) for each in work)
         return
     with ProcessPoolExecutor(max_workers=jobs, initializer=_raise_limit) as pool:
-        yield from pool.map(reader, work, chunksize=_AT_ONCE)
+        for pickled in pool.map(partial(_read_pickled, reader), work, chunksize=_AT_ONCE):
+            yield pickle.loads(pickled), pickled  # noqa: S301 - a process of this program made it
+
+
+def _read_pickled(reader: _Reader, item: _Item) -> bytes:
+    return _pickled(reader(item))
+
+
+def _pickled(facts: ModuleFacts | None) -> bytes:
+    return pickle.dumps(facts, pickle.HIGHEST_PROTOCOL)
 
 
 def _file_key(item: _Item, context: str) -> str:
@@ -198,7 +212,7 @@ def _facts(item: tuple[str, bytes | str], *, foreign: bool) -> ModuleFacts | Non
 # --- the second pass
 
 
-def _findings(facts: Iterable[ModuleFacts], options: Options) -> list[Finding]:
+def _findings(facts: Iterable[ModuleFacts], options: Options, jobs: int = 1) -> list[Finding]:
     readable: list[ModuleFacts] = []
     found: list[Finding] = []
     for each in facts:
@@ -208,9 +222,16 @@ def _findings(facts: Iterable[ModuleFacts], options: Options) -> list[Finding]:
             readable.append(each)
     if readable:
         analysis = Analysis(Project(readable, options))
-        for rule in RULES:
-            found += rule.find(analysis)
+        heavy = partial(_found_by, [each for each in RULES if each.id in _HEAVY], analysis)
+        light = partial(_found_by, [each for each in RULES if each.id not in _HEAVY], analysis)
+        many = jobs > 1 and len(readable) > _MANY_FILES
+        for each in shared(light, heavy) if many else (light(), heavy()):
+            found += each
     return sorted(set(found), key=_order)
+
+
+def _found_by(rules: Iterable[Rule], analysis: Analysis) -> list[Finding]:
+    return [each for rule in rules for each in rule.find(analysis)]
 
 
 def _order(each: Finding) -> tuple[str, int, int, str, str]:

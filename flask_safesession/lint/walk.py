@@ -35,6 +35,7 @@ __all__ = [
 
 
 _COMPOUND = frozenset({If, For, While, With, Try})
+_AROUND = frozenset({Attr, Await, Yield})
 
 
 def children(statement: Statement) -> tuple[tuple[Statement, ...], ...]:
@@ -103,20 +104,22 @@ def calls_of(expression: Expression) -> Sequence[Call]:
 
 
 def _gather_calls(expression: Expression, found: list[Call]) -> None:
-    if expression is None or isinstance(expression, str):
+    kind = type(expression)
+    if kind is str or expression is None:
         return
-    if isinstance(expression, Call):
-        _gather_calls(expression.func, found)
-        for each in expression.args:
+    if kind is Call:
+        if type(expression.func) is not str:  # type: ignore[union-attr]
+            _gather_calls(expression.func, found)  # type: ignore[union-attr]
+        for each in expression.args:  # type: ignore[union-attr]
             _gather_calls(each, found)
-        for _, each in expression.keywords:
+        for _, each in expression.keywords:  # type: ignore[union-attr]
             _gather_calls(each, found)
-        found.append(expression)
-    elif isinstance(expression, Group):
-        for each in expression.items:
+        found.append(expression)  # type: ignore[arg-type]
+    elif kind is Group:
+        for each in expression.items:  # type: ignore[union-attr]
             _gather_calls(each, found)
-    elif isinstance(expression, Attr | Await | Yield):
-        _gather_calls(expression.value, found)
+    elif kind in _AROUND:
+        _gather_calls(expression.value, found)  # type: ignore[union-attr]
 
 
 def flat(expression: Expression) -> Iterator[Expression]:
