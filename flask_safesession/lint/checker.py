@@ -40,7 +40,8 @@ _TEST_DIRECTORIES = frozenset({"test", "tests", "migrations", "alembic"})
 
 # Following each session to its ends takes as long as all other rules together.
 _HEAVY = frozenset({"TXN301", "TXN302"})
-_MANY_FILES = 100
+# A copy of the process takes its own memory for what it touches: with more files both would need over 300 MB.
+_SHARED_FILES = range(100, 500)
 
 _Item = tuple[str, bytes | str]
 _Reader = Callable[[tuple[str, bytes | str]], ModuleFacts | None]
@@ -224,9 +225,9 @@ def _findings(facts: Iterable[ModuleFacts], options: Options, jobs: int = 1) -> 
         analysis = Analysis(Project(readable, options))
         heavy = partial(_found_by, [each for each in RULES if each.id in _HEAVY], analysis)
         light = partial(_found_by, [each for each in RULES if each.id not in _HEAVY], analysis)
-        many = jobs > 1 and len(readable) > _MANY_FILES
-        for each in shared(light, heavy) if many else (light(), heavy()):
-            found += each
+        many = jobs > 1 and len(readable) in _SHARED_FILES
+        for own in shared(light, heavy) if many else (light(), heavy()):
+            found += own
     return sorted(set(found), key=_order)
 
 

@@ -119,7 +119,7 @@ def _gather_calls(expression: Expression, found: list[Call]) -> None:
         for each in expression.items:  # type: ignore[union-attr]
             _gather_calls(each, found)
     elif kind in _AROUND:
-        _gather_calls(expression.value, found)  # type: ignore[union-attr]
+        _gather_calls(expression.value, found)  # type: ignore[union-attr, arg-type]
 
 
 def flat(expression: Expression) -> Iterator[Expression]:
