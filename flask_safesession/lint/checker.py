@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from .analysis import Analysis
-from .copies import shared
 from .extract import extract, module_name
 from .facts import ModuleFacts
 from .files import read
@@ -26,7 +25,6 @@ from .options import Options
 from .parsing import Unreadable, is_relevant, parse, uses_sqlalchemy
 from .project import Project
 from .rules import RULES
-from .rules.base import Rule
 from .rules.txn001_not_checked import not_checked
 from .wiring import wired
 
@@ -37,11 +35,6 @@ _FORMAT = "2"
 _AT_ONCE = 32
 _TEST_DIRECTORIES = frozenset({"test", "tests", "migrations", "alembic"})
 
-
-# Following each session to its ends takes as long as all other rules together.
-_HEAVY = frozenset({"TXN301", "TXN302"})
-# A copy of the process takes its own memory for what it touches: with more files both would need over 300 MB.
-_SHARED_FILES = range(100, 500)
 
 _Item = tuple[str, bytes | str]
 _Reader = Callable[[tuple[str, bytes | str]], ModuleFacts | None]
@@ -87,7 +80,7 @@ def check(
         return cast("list[Finding]", pickle.loads(known))  # noqa: S301 - the cache is this program's own
     with _collector_off(), _deep_recursion():
         facts = list(_all_facts(contents, jobs, cache, progress))
-        found = _findings(facts, options, jobs)
+        found = _findings(facts, options)
     if cache is not None:
         cache.put(key, pickle.dumps(found, pickle.HIGHEST_PROTOCOL))
     return found
@@ -213,7 +206,7 @@ def _facts(item: tuple[str, bytes | str], *, foreign: bool) -> ModuleFacts | Non
 # --- the second pass
 
 
-def _findings(facts: Iterable[ModuleFacts], options: Options, jobs: int = 1) -> list[Finding]:
+def _findings(facts: Iterable[ModuleFacts], options: Options) -> list[Finding]:
     readable: list[ModuleFacts] = []
     found: list[Finding] = []
     for each in facts:
@@ -223,16 +216,9 @@ def _findings(facts: Iterable[ModuleFacts], options: Options, jobs: int = 1) -> 
             readable.append(each)
     if readable:
         analysis = Analysis(Project(readable, options))
-        heavy = partial(_found_by, [each for each in RULES if each.id in _HEAVY], analysis)
-        light = partial(_found_by, [each for each in RULES if each.id not in _HEAVY], analysis)
-        many = jobs > 1 and len(readable) in _SHARED_FILES
-        for own in shared(light, heavy) if many else (light(), heavy()):
-            found += own
+        for rule in RULES:
+            found += rule.find(analysis)
     return sorted(set(found), key=_order)
-
-
-def _found_by(rules: Iterable[Rule], analysis: Analysis) -> list[Finding]:
-    return [each for rule in rules for each in rule.find(analysis)]
 
 
 def _order(each: Finding) -> tuple[str, int, int, str, str]:

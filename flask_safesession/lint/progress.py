@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 __all__ = ["Progress"]
 
 _PATIENCE = 2.0
-_INTERVAL = 0.1
 
 
 class Progress:
@@ -78,19 +77,12 @@ class _Bar:
         from rich.console import Console
         from rich.progress import Progress as RichProgress
 
-        # A thread that draws it would be in the way of copies of this process.
-        self._bar: RichProgress = RichProgress(
-            console=Console(file=stream), transient=True, auto_refresh=False
-        )
-        self._drawn = 0.0
+        self._bar: RichProgress = RichProgress(console=Console(file=stream), transient=True)
         self._task: TaskID = self._bar.add_task("Checking", total=None)
         self._bar.start()
 
     def update(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        due = now - self._drawn >= _INTERVAL or done == total
-        self._drawn = now if due else self._drawn
-        self._bar.update(self._task, completed=done, total=total, refresh=due)
+        self._bar.update(self._task, completed=done, total=total)
 
     def clear(self) -> None:
         self._bar.stop()

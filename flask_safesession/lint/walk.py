@@ -35,7 +35,6 @@ __all__ = [
 
 
 _COMPOUND = frozenset({If, For, While, With, Try})
-_AROUND = frozenset({Attr, Await, Yield})
 
 
 def children(statement: Statement) -> tuple[tuple[Statement, ...], ...]:
@@ -104,22 +103,20 @@ def calls_of(expression: Expression) -> Sequence[Call]:
 
 
 def _gather_calls(expression: Expression, found: list[Call]) -> None:
-    kind = type(expression)
-    if kind is str or expression is None:
+    if expression is None or isinstance(expression, str):
         return
-    if kind is Call:
-        if type(expression.func) is not str:  # type: ignore[union-attr]
-            _gather_calls(expression.func, found)  # type: ignore[union-attr]
-        for each in expression.args:  # type: ignore[union-attr]
+    if isinstance(expression, Call):
+        _gather_calls(expression.func, found)
+        for each in expression.args:
             _gather_calls(each, found)
-        for _, each in expression.keywords:  # type: ignore[union-attr]
+        for _, each in expression.keywords:
             _gather_calls(each, found)
-        found.append(expression)  # type: ignore[arg-type]
-    elif kind is Group:
-        for each in expression.items:  # type: ignore[union-attr]
+        found.append(expression)
+    elif isinstance(expression, Group):
+        for each in expression.items:
             _gather_calls(each, found)
-    elif kind in _AROUND:
-        _gather_calls(expression.value, found)  # type: ignore[union-attr, arg-type]
+    elif isinstance(expression, Attr | Await | Yield):
+        _gather_calls(expression.value, found)
 
 
 def flat(expression: Expression) -> Iterator[Expression]:

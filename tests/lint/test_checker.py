@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -208,13 +207,3 @@ def test_a_file_of_twice_the_length_takes_about_twice_the_work(
 ) -> None:
     """Generated code has thousands of blocks in one file."""
     assert _work(tmp_path, head, block, 200) < 2.5 * _work(tmp_path, head, block, 100)
-
-
-def test_many_files_give_the_same_with_two_processes(tmp_path: Path) -> None:
-    """The rules are shared then, too."""
-    for number in range(120):
-        (tmp_path / f"m{number}.py").write_text(dedent(LEAK))
-    files = collect([tmp_path], root=tmp_path)
-    alone = check(files, Options(), root=tmp_path)
-    assert len(alone) == 120
-    assert check(files, Options(), root=tmp_path, jobs=2) == alone
