@@ -2,37 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import NoReturn
+import contextlib
+from collections.abc import Callable, Iterator
 
 from flask import Flask
 from sqlalchemy import Engine, Pool
+from sqlalchemy.pool import PoolProxiedConnection
 
 from .. import errors
-from .._core.places import outside
+from .._core.places import Place, outside
+from .._session import current_scope
 from ._engines import each_engine
+from ._taps import tap
 
-__all__ = ["refused"]
+__all__ = ["Refusal", "refused"]
+
+
+class Refusal:
+    """Says no, and remembers to whom: the code under test may swallow it."""
+
+    def __init__(self) -> None:
+        self._places: list[Place] = []
+        self._is_lifted = False
+
+    def check(self) -> None:
+        """Refuse the database to the line that reaches for it.
+
+        Raises:
+            IsolationUnavailableError: Unless it is lifted.
+        """
+        if self._is_lifted:
+            return
+        place = _place()
+        self._places.append(place)
+        raise errors.IsolationUnavailableError(_text([place]))
+
+    @contextlib.contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Let the database be used inside the ``with`` block."""
+        self._is_lifted = True
+        try:
+            yield
+        finally:
+            self._is_lifted = False
+
+    def take(self) -> str | None:
+        """What there is to tell since the last time."""
+        places, self._places = self._places, []
+        return _text(list(dict.fromkeys(places))) if places else None
+
+
+def _place() -> Place:
+    """Who reaches for it: the owner of the scope where the framework is at its end, as with that of a view."""
+    caller, scope = outside(), current_scope()
+    if scope is not None and caller.module.startswith("flask."):
+        return scope.place
+    return caller.place
+
+
+def _text(places: list[Place]) -> str:
+    return (
+        f"{', '.join(map(str, places))} used the database in a test that has not asked for it "
+        "('safesession_db_access = explicit'). Give the test the fixture 'db_session' or 'transactional_db', or the "
+        "mark '@pytest.mark.safesession(isolation=\"rollback\")'."
+    )
 
 
 class RefusingPool(Pool):
-    """Gives no connection.
+    """Gives no connection while *refusal* says no.
 
     Args:
         real: The pool whose place it takes.
+        refusal: Is asked each time.
     """
 
-    def __init__(self, real: Pool) -> None:
+    def __init__(self, real: Pool, refusal: Refusal) -> None:
         self._real = real
+        self._refusal = refusal
         super().__init__(self.connect)
 
-    def connect(self) -> NoReturn:
-        raise errors.IsolationUnavailableError(
-            f"{outside().place} used the database in a test that has not asked for it ('safesession_db_access = "
-            "explicit'). Give the test the fixture 'db_session' or 'transactional_db', or the mark "
-            "'@pytest.mark.safesession(isolation=\"rollback\")'."
-        )
+    def connect(self) -> PoolProxiedConnection:
+        self._refusal.check()
+        return self._real.connect()
 
     def recreate(self) -> Pool:
         return self
@@ -45,16 +96,21 @@ class RefusingPool(Pool):
         return "no connection for this test"
 
 
-def refused(app: Flask) -> AbstractContextManager[None]:
-    """Let *app* reach no database inside the ``with`` block."""
-    return each_engine(app, _refuse)
+@contextlib.contextmanager
+def refused(app: Flask) -> Iterator[Refusal]:
+    """Let *app* reach no database inside the ``with`` block, nor use the connections that it has already."""
+    refusal = Refusal()
 
+    def refuse(engine: Engine) -> Callable[[], None]:
+        real = engine.pool
+        engine.pool = RefusingPool(real, refusal)
+        look_away = tap(engine).look(lambda *_: refusal.check())
 
-def _refuse(engine: Engine) -> Callable[[], None]:
-    real = engine.pool
-    engine.pool = RefusingPool(real)
+        def end() -> None:
+            look_away()
+            engine.pool = real
 
-    def end() -> None:
-        engine.pool = real
+        return end
 
-    return end
+    with each_engine(app, refuse):
+        yield refusal
