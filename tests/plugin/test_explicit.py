@@ -1,4 +1,4 @@
-"""``safesession_db_access = explicit``: a test that touches the database unasked fails, whatever its code does about it."""
+"""``safesession_db_access = explicit``: a test that touches the database unasked fails."""
 
 from __future__ import annotations
 
