@@ -12,10 +12,10 @@ from sqlalchemy.pool import PoolProxiedConnection
 from .. import errors
 from .._core.places import Place, outside
 from .._session import current_scope
-from ._engines import each_engine
+from ._engines import all_engines_of, each_engine
 from ._taps import tap
 
-__all__ = ["Refusal", "refused"]
+__all__ = ["Refusal", "asked_for", "refused"]
 
 
 class Refusal:
@@ -24,6 +24,7 @@ class Refusal:
     def __init__(self) -> None:
         self._places: list[Place] = []
         self._is_lifted = False
+        self._pools: dict[Engine, RefusingPool] = {}
 
     def check(self) -> None:
         """Refuse the database to the line that reaches for it.
@@ -37,14 +38,33 @@ class Refusal:
         self._places.append(place)
         raise errors.IsolationUnavailableError(_text([place]))
 
+    def begin(self, engine: Engine) -> Callable[[], None]:
+        """Let *engine* reach no database, until what is returned is called."""
+        self._pools[engine] = RefusingPool(engine.pool, self)
+        look_away = tap(engine).look(lambda *_: self.check())
+        self._place_pools()
+
+        def end() -> None:
+            look_away()
+            engine.pool = self._pools.pop(engine).real
+
+        return end
+
     @contextlib.contextmanager
     def lifted(self) -> Iterator[None]:
         """Let the database be used inside the ``with`` block."""
-        self._is_lifted = True
+        before, self._is_lifted = self._is_lifted, True
+        self._place_pools()
         try:
             yield
         finally:
-            self._is_lifted = False
+            self._is_lifted = before
+            self._place_pools()
+
+    def _place_pools(self) -> None:
+        for engine, pool in self._pools.items():
+            if engine.pool in (pool, pool.real):
+                engine.pool = pool.real if self._is_lifted else pool
 
     def take(self) -> str | None:
         """What there is to tell since the last time."""
@@ -77,20 +97,20 @@ class RefusingPool(Pool):
     """
 
     def __init__(self, real: Pool, refusal: Refusal) -> None:
-        self._real = real
-        self._refusal = refusal
+        self.real = real
+        self.refusal = refusal
         super().__init__(self.connect)
 
     def connect(self) -> PoolProxiedConnection:
-        self._refusal.check()
-        return self._real.connect()
+        self.refusal.check()
+        return self.real.connect()  # it was lifted meanwhile
 
     def recreate(self) -> Pool:
         return self
 
     def dispose(self) -> None:
         """Close the connections of the real one."""
-        self._real.dispose()
+        self.real.dispose()
 
     def status(self) -> str:
         return "no connection for this test"
@@ -100,17 +120,15 @@ class RefusingPool(Pool):
 def refused(app: Flask) -> Iterator[Refusal]:
     """Let *app* reach no database inside the ``with`` block, nor use the connections that it has already."""
     refusal = Refusal()
-
-    def refuse(engine: Engine) -> Callable[[], None]:
-        real = engine.pool
-        engine.pool = RefusingPool(real, refusal)
-        look_away = tap(engine).look(lambda *_: refusal.check())
-
-        def end() -> None:
-            look_away()
-            engine.pool = real
-
-        return end
-
-    with each_engine(app, refuse):
+    with each_engine(app, refusal.begin):
         yield refusal
+
+
+@contextlib.contextmanager
+def asked_for(app: Flask) -> Iterator[None]:
+    """Let the database of *app* be used inside the ``with`` block, which asks for it."""
+    with contextlib.ExitStack() as stack:
+        for engine in all_engines_of(app):
+            if isinstance(engine.pool, RefusingPool):
+                stack.enter_context(engine.pool.refusal.lifted())
+        yield

@@ -71,11 +71,14 @@ class ContextWatch:
         appcontext_tearing_down.connect(self._ended, self._app)
         # A request that is pushed on an application context of its app gives no signal.
         self._stock: Callable[..., Any] = self._app.request_context
+        self._replaced = vars(self._app).get("request_context")
         vars(self._app)["request_context"] = self._request_context
 
     def end(self) -> None:
         """Look no longer."""
         del vars(self._app)["request_context"]
+        if self._replaced is not None:  # by another watch, or by the app
+            vars(self._app)["request_context"] = self._replaced
         appcontext_tearing_down.disconnect(self._ended, self._app)
         appcontext_pushed.disconnect(self._pushed, self._app)
 

@@ -249,3 +249,47 @@ def test_a_setting_that_is_met_inside_a_context(inner: Inner, pytester: pytest.P
                 yield app
     """)
     inner.run("def test_one(app): pass", ini=EXPLICIT).assert_outcomes(passed=1)
+
+
+def test_what_asks_without_a_fixture(inner: Inner, database: Database) -> None:
+    """A ``SafeSessionTestCase`` and the isolations of ``flask_safesession.testing`` ask for themselves."""
+    result = inner.on(database.url).run(
+        """
+        from flask_safesession.testing import CommitIsolation, RollbackIsolation, SafeSessionTestCase
+
+        def store(app):
+            with app.app_context():
+                db.session.add(Item(name="a"))
+                db.session.commit()
+                assert names() == ["a"]
+
+        class TestOfUnittest(SafeSessionTestCase):
+            leaks = "error"
+
+            @pytest.fixture(autouse=True)
+            def keep(self, app):
+                type(self).made = app
+
+            def create_app(self):
+                return self.made
+
+            def test_one(self):
+                store(self.app)
+
+            test_two = test_one
+
+        @pytest.mark.parametrize("isolation", [RollbackIsolation, CommitIsolation])
+        def test_by_hand(app, isolation):
+            with isolation(app), app.app_context():
+                store(app)
+
+        def test_after_it(app):
+            with RollbackIsolation(app):
+                store(app)
+            with app.app_context():
+                names()
+        """,
+        ini=EXPLICIT,
+    )
+    result.assert_outcomes(passed=4, failed=1)
+    result.stdout.fnmatch_lines([f"*'names' (shop.py:*) {REFUSED}*"])
