@@ -43,7 +43,7 @@ class LeakWatch:
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._taken: dict[Any, tuple[Pool, Place]] = {}
-        self._own: set[Any] = set()
+        self._takers: dict[Any, threading.Thread] = {}
         self._dropped: list[tuple[Pool, Place]] = []
         self._contexts = ContextWatch(app)
 
@@ -52,7 +52,7 @@ class LeakWatch:
         self._known = _scopes()
         self._tasks = set(running_tasks())
         self._jobs = {job for job, _ in _find_jobs()}
-        self._thread = threading.get_ident()
+        self._home = threading.current_thread()
         event.listen(Pool, "checkout", self._checked_out)
         event.listen(Pool, "checkin", self._checked_in)
         event.listen(Pool, "detach", self._checked_in)
@@ -83,10 +83,11 @@ class LeakWatch:
         return self._contexts.on_top(expected)
 
     def roll_back(self) -> None:
-        """Let go of the locks of the connections that this thread took and did not give back."""
+        """Let go of the locks of connections that this thread, or one that has ended, did not give back."""
         pools = [each.pool for each in engines_of(self._app)]
-        for record in self._own:
-            if _is_one_of(self._taken[record][0], pools):
+        for record, taker in list(self._takers.items()):
+            is_free = taker is self._home or not taker.is_alive()
+            if is_free and _is_one_of(self._taken[record][0], pools):
                 with contextlib.suppress(Exception):  # one that is broken holds none
                     record.dbapi_connection.rollback()
 
@@ -125,12 +126,11 @@ class LeakWatch:
 
     def _checked_out(self, _: object, record: object, connection: Any) -> None:
         self._taken[record] = (connection._pool, outside().place)  # noqa: SLF001 - nothing else tells
-        if threading.get_ident() == self._thread:
-            self._own.add(record)
+        self._takers[record] = threading.current_thread()
 
     def _checked_in(self, _: object, record: object) -> None:
         self._taken.pop(record, None)
-        self._own.discard(record)
+        self._takers.pop(record, None)
 
     def _invalidated(self, _: object, record: object, error: BaseException | None) -> None:
         if isinstance(error, LoopEndedError) and record in self._taken:
