@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 from flask import Flask
 from sqlalchemy import Engine, Pool
@@ -99,7 +100,7 @@ class RefusingPool(Pool):
     def __init__(self, real: Pool, refusal: Refusal) -> None:
         self.real = real
         self.refusal = refusal
-        super().__init__(self.connect)
+        super().__init__(cast(Any, self.connect))
 
     def connect(self) -> PoolProxiedConnection:
         self.refusal.check()
