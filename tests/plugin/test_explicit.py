@@ -225,9 +225,8 @@ def test_a_fixture_of_the_session_that_is_asked_for_late(
 def test_a_suite_without_the_extension(inner: Inner, pytester: pytest.Pytester) -> None:
     """The setting does nothing to tests of other apps, or of none."""
     pytester.makeconftest("import pytest\n\n@pytest.fixture\ndef app(): return None")
-    inner.run("def test_one(app): pass\ndef test_two(): pass", ini=EXPLICIT).assert_outcomes(
-        passed=2
-    )
+    tests = "def test_one(app): pass\ndef test_two(): pass\ndef test_three(): pytest.skip('Later.')"
+    inner.run(tests, ini=EXPLICIT).assert_outcomes(passed=2, skipped=1)
 
 
 def test_a_setting_that_is_met_inside_a_context(inner: Inner, pytester: pytest.Pytester) -> None:
@@ -263,6 +262,10 @@ def test_what_asks_without_a_fixture(inner: Inner, database: Database) -> None:
                 db.session.commit()
                 assert names() == ["a"]
 
+        @pytest.fixture(scope="module")
+        def asked_for_inside(app):
+            pass
+
         class TestOfUnittest(SafeSessionTestCase):
             leaks = "error"
 
@@ -279,8 +282,9 @@ def test_what_asks_without_a_fixture(inner: Inner, database: Database) -> None:
             test_two = test_one
 
         @pytest.mark.parametrize("isolation", [RollbackIsolation, CommitIsolation])
-        def test_by_hand(app, isolation):
+        def test_by_hand(app, isolation, request):
             with isolation(app), app.app_context():
+                request.getfixturevalue("asked_for_inside")
                 store(app)
 
         def test_after_it(app):
