@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import weakref
-from contextvars import ContextVar
 from typing import Any
 
 from flask import Request
-from flask.globals import app_ctx, request
 
 from ._core.ledger import Origin
+from ._proxies import app_context, request_context
 
 __all__ = ["describe_origin", "origin_here"]
-
-# The variables behind the proxies; Flask 3.2 has one for both.
-_context: ContextVar[Any] = app_ctx.__wrapped__  # type: ignore[attr-defined]
-_request: ContextVar[Any] = request.__wrapped__  # type: ignore[attr-defined]
 
 
 def origin_here() -> Origin:
     """The context and the request of the caller."""
-    context, request_context = _context.get(None), _request.get(None)
+    context, with_request = app_context.get(None), request_context.get(None)
     # In Flask 3.2 both are the same, whether it has a request or not.
-    without = request_context is context is not None and not context.has_request
+    without = with_request is context is not None and not context.has_request
     references = (
         None if context is None else weakref.ref(context),
-        None if request_context is None or without else weakref.ref(request_context),
+        None if with_request is None or without else weakref.ref(with_request),
     )
     return tuple.__new__(Origin, references)  # half the price of Origin(…)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn, cast
 
 import pytest
-from flask import has_app_context
+from flask import Flask, has_app_context
 from flask.ctx import AppContext
 from flask.globals import app_ctx
 from werkzeug.local import LocalProxy
@@ -184,6 +184,12 @@ def make_kit(wanted: Wanted, kits: list[Kit]) -> MakeKit:
 def kit(make_kit: MakeKit, database: Database) -> Kit:
     """Flask-SQLAlchemy on each of the three databases."""
     return make_kit(database)
+
+
+@pytest.fixture
+def app(kit: Kit) -> Flask:
+    """Its app, for the fixtures of our own plugin: it counts statements, injects errors and looks for leaks."""
+    return kit.app
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from flask_safesession import (
     SafeSession,
@@ -22,6 +22,7 @@ from flask_safesession import (
     transactional,
 )
 from flask_safesession.errors import NoAppError, NoTransactionError
+from flask_safesession.testing import Faults
 
 from .kit import Kit, MakeKit
 
@@ -151,6 +152,19 @@ def test_rollback_hooks_run_where_the_commit_fails(kit: Kit, ran: list[Any]) -> 
             on_rollback(ran.append, "rollback")
             session.add_all([kit.Item(name="twice"), kit.Item(name="twice")])
     assert ran == ["rollback"]
+
+
+def test_rollback_hooks_run_where_the_database_refuses_the_commit(
+    kit: Kit, ran: list[Any], faults: Faults
+) -> None:
+    """Nothing is stored, and no hook runs that waits for that."""
+    faults.fail("commit", error="serialization_failure")
+    with kit.app.app_context(), pytest.raises(DBAPIError):
+        with session_manager() as session:
+            on_commit(ran.append, "commit")
+            on_rollback(ran.append, "rollback")
+            session.add(kit.Item(name="lost"))
+    assert (ran, kit.names()) == (["rollback"], [])
 
 
 def test_rollback_hooks_run_after_a_quiet_rollback(sqlite_kit: Kit, ran: list[Any]) -> None:

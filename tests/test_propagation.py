@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +20,9 @@ from .kit import Kit, MakeKit
 
 PROPAGATIONS: Final = tuple(each.value for each in Propagation)
 SUSPENDING: Final = ("requires_new", "not_supported")
+
+
+Counter = Callable[[int], AbstractContextManager[list[str]]]
 
 
 class BoomError(Exception):
@@ -330,10 +334,12 @@ def test_mandatory_says_who_needs_a_scope(any_kit: Kit) -> None:
     [{"propagation": "never"}, {"isolation_level": "SERIALIZABLE"}, {"read_only": True}],
     ids=["never", "level", "read-only"],
 )
-def test_a_refused_join_does_not_poison(kit: Kit, refused: dict[str, Any]) -> None:
-    """The caller may catch the refusal, and its own transaction goes on and commits."""
+def test_a_refused_join_does_not_poison(
+    kit: Kit, refused: dict[str, Any], assert_statements: Counter
+) -> None:
+    """The caller may catch the refusal, and its own transaction goes on and commits; nothing is sent for it."""
     with kit.app.app_context():
-        with session_manager() as session:
+        with session_manager() as session, assert_statements(1):
             with pytest.raises(errors.TransactionError), session_manager(**refused):
                 pass
             session.add(kit.Item(name="after"))
@@ -341,10 +347,10 @@ def test_a_refused_join_does_not_poison(kit: Kit, refused: dict[str, Any]) -> No
     assert kit.names() == ["after"]
 
 
-def test_a_refused_savepoint_leaves_none_open(kit: Kit) -> None:
+def test_a_refused_savepoint_leaves_none_open(kit: Kit, assert_statements: Counter) -> None:
     """A nested scope with another isolation level is refused before SAVEPOINT is sent."""
     refused = session_manager(propagation="nested", isolation_level="SERIALIZABLE")
-    with kit.app.app_context(), session_manager() as session:
+    with kit.app.app_context(), session_manager() as session, assert_statements(0):
         with pytest.raises(errors.IsolationMismatchError), refused:
             pass
         assert session.get_nested_transaction() is None

@@ -187,7 +187,8 @@ def home_of_task(unit: Unit, place: Place) -> TaskHome:
     if task is None:
         raise RuntimeError(
             f"{place} entered 'async with session_manager():' outside of any asyncio task. Call it from a coroutine "
-            "that 'asyncio.run()' or an 'async def' view runs."
+            "that 'asyncio.run()' or an 'async def' view runs; SQLAlchemy's async sessions need asyncio: "
+            "trio will not do."
         )
     if unit.scope is not None:
         raise errors.TransactionActiveError(

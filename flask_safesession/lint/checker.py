@@ -19,6 +19,7 @@ from typing import Protocol, cast
 from .analysis import Analysis
 from .extract import extract, module_name
 from .facts import ModuleFacts
+from .files import read
 from .findings import Finding
 from .options import Options
 from .parsing import Unreadable, is_relevant, parse, uses_sqlalchemy
@@ -37,6 +38,7 @@ _TEST_DIRECTORIES = frozenset({"test", "tests", "migrations", "alembic"})
 
 _Item = tuple[str, bytes | str]
 _Reader = Callable[[tuple[str, bytes | str]], ModuleFacts | None]
+_Read = tuple["ModuleFacts | None", "bytes | None"]
 
 
 class Cache(Protocol):
@@ -102,7 +104,7 @@ def _is_migration(content: bytes | str) -> bool:
 
 def _content(path: Path) -> bytes | str:
     try:
-        return path.read_bytes()
+        return read(path)
     except OSError as error:
         return f"it could not be read: {error.strerror or error}"
 
@@ -141,7 +143,7 @@ def _read(
 ) -> Iterator[ModuleFacts | None]:
     """Return the facts of every file, those that are kept first."""
     if cache is None:
-        yield from _in_processes(work, reader, jobs)
+        yield from (facts for facts, _ in _in_processes(work, reader, jobs))
         return
     missing: list[tuple[str, _Item]] = []
     for item in work:
@@ -152,20 +154,27 @@ def _read(
         else:
             yield cast("ModuleFacts | None", pickle.loads(known))  # noqa: S301 - the cache is this program's own
     found = _in_processes([item for _, item in missing], reader, jobs)
-    for (key, _), facts in zip(missing, found, strict=True):
-        cache.put(key, pickle.dumps(facts, pickle.HIGHEST_PROTOCOL))
+    for (key, _), (facts, pickled) in zip(missing, found, strict=True):
+        cache.put(key, _pickled(facts) if pickled is None else pickled)
         yield facts
 
 
-def _in_processes(
-    work: Sequence[_Item], reader: _Reader, jobs: int
-) -> Iterator[ModuleFacts | None]:
-    """Return what *reader* makes of each item, in this process where more would not pay."""
+def _in_processes(work: Sequence[_Item], reader: _Reader, jobs: int) -> Iterator[_Read]:
+    """Return what *reader* makes of each item, in this process where more would not pay, else pickled as well."""
     if jobs < 2 or len(work) <= _AT_ONCE:
-        yield from map(reader, work)
+        yield from ((reader(each), None) for each in work)
         return
     with ProcessPoolExecutor(max_workers=jobs, initializer=_raise_limit) as pool:
-        yield from pool.map(reader, work, chunksize=_AT_ONCE)
+        for pickled in pool.map(partial(_read_pickled, reader), work, chunksize=_AT_ONCE):
+            yield pickle.loads(pickled), pickled  # noqa: S301 - a process of this program made it
+
+
+def _read_pickled(reader: _Reader, item: _Item) -> bytes:
+    return _pickled(reader(item))
+
+
+def _pickled(facts: ModuleFacts | None) -> bytes:
+    return pickle.dumps(facts, pickle.HIGHEST_PROTOCOL)
 
 
 def _file_key(item: _Item, context: str) -> str:

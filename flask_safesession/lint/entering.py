@@ -13,7 +13,7 @@ from .values import External, Factory, FunctionValue, Instance, Result, Session,
 if TYPE_CHECKING:
     from .evaluate import Evaluator
 
-__all__ = ["Entering"]
+__all__ = ["Entering", "loops_over"]
 
 
 class Entering:
@@ -32,6 +32,10 @@ class Entering:
             expression = expression.value
         if isinstance(expression, Call):
             found = self._begun(expression, scope) or self._called(expression, scope)
+            if found is not None:
+                return found
+        if isinstance(expression, str):
+            found = self._attempted(expression, scope)
             if found is not None:
                 return found
         value = self.evaluator.value(expression, scope)
@@ -61,6 +65,13 @@ class Entering:
         if (isinstance(function, External) or ours) and guesses.is_getter(path):
             return scoped(call, scope, path)
         return None
+
+    def _attempted(self, name: str, scope: Function) -> Value:
+        """Return what each attempt of ``for attempt in attempts():`` gives."""
+        call = loops_over(name, scope)
+        value = None if call is None else self.evaluator.value(call.func, scope)
+        ours = isinstance(value, External) and value.path == "flask_safesession.attempts"
+        return scoped(call, scope, "attempts") if call is not None and ours else None
 
     def _scope_value(self, function: Function, call: Call, scope: Function) -> Value:
         if function.facts.is_generator:
@@ -96,3 +107,10 @@ class Entering:
             if value is not None:
                 return value
         return None
+
+
+def loops_over(name: str, scope: Function) -> Call | None:
+    """Return the call over whose result the loop goes that alone binds *name*, as in ``for name in attempts():``."""
+    found = scope.bindings.get(name, ())
+    value = found[0].value if len(found) == 1 and found[0].kind == "each" else None
+    return value if isinstance(value, Call) else None

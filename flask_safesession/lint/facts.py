@@ -77,7 +77,8 @@ class Group:
     """Several expressions that belong together; *kind* says how.
 
     Kinds: ``tuple`` (also lists and sets), ``dict``, ``star``, ``item`` (``a[b]``), ``either`` (``a or b``,
-    ``a if c else b``), ``comp`` (element first), ``mod`` (``a % b``), ``lambda`` and ``other``.
+    ``a if c else b``), ``comp`` (element first), ``mod`` (``a % b``), ``lambda``, ``formatted`` (an f-string: how it
+    begins, and the rest) and ``other``.
     """
 
     kind: str

@@ -1,13 +1,14 @@
-"""Which files there are to read."""
+"""Which files there are to read, and what they hold."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
-__all__ = ["collect"]
+__all__ = ["collect", "read"]
 
 _LEFT_OUT = frozenset(
     {
@@ -24,7 +25,8 @@ def collect(paths: Iterable[Path], exclude: Iterable[str] = (), *, root: Path) -
     """Return the Python files below *paths*, each once, in the order of their names.
 
     Directories of tools (those with a leading dot, virtual environments, caches) are left out, links to directories
-    are followed once, and a file that is named itself is always taken.
+    are followed once, and a file that is named itself is always taken. What cannot be read is among them, a directory
+    that cannot be listed too: :func:`read` has the reason.
 
     Args:
         paths: Files and directories.
@@ -40,22 +42,32 @@ def collect(paths: Iterable[Path], exclude: Iterable[str] = (), *, root: Path) -
     return sorted(found.values())
 
 
+def read(path: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        OSError: If it cannot be read, or is none: a pipe would have its reader wait for ever.
+    """
+    kind = path.stat().st_mode
+    if stat.S_ISDIR(kind):
+        os.scandir(path).close()  # raises what the walk has seen
+    if not stat.S_ISREG(kind):
+        raise OSError(0, "it is no regular file")
+    return path.read_bytes()
+
+
 def _below(top: Path) -> Iterator[Path]:
     seen = {os.path.realpath(top)}
-    for directory, names, files in os.walk(top, followlinks=True):
+    unread: list[OSError] = []
+    for directory, names, files in os.walk(top, onerror=unread.append, followlinks=True):
         names[:] = sorted(name for name in names if _entered(directory, name, seen))
-        for name in sorted(files):
-            if name.endswith((".py", ".pyi")):
-                path = Path(directory, name)
-                if _is_regular(path):
-                    yield path
+        yield from (Path(directory, name) for name in sorted(files) if _is_python(name))
+    yield from (Path(each.filename) for each in unread)
 
 
-def _is_regular(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # whoever reads it says why it cannot be read
-        return True
+def _is_python(name: str) -> bool:
+    """Whether it is a file of Python's; ``.#name.py`` is a link to nothing by which editors lock one."""
+    return name.endswith((".py", ".pyi")) and not name.startswith(".#")
 
 
 def _entered(directory: str, name: str, seen: set[str]) -> bool:
@@ -76,4 +88,5 @@ def _excluded(path: Path, globs: tuple[str, ...], root: Path) -> bool:
     if not globs:
         return False
     name = os.path.relpath(path, root).replace(os.sep, "/")
-    return any(fnmatch(name, glob) for glob in globs)
+    # A directory is here only if it cannot be listed: it is excluded with all of its files.
+    return any(fnmatch(name, glob) or fnmatch(f"{name}/", glob) for glob in globs)

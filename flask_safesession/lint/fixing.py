@@ -14,7 +14,7 @@ import click
 from .checker import is_test
 from .commands import OneLineCommand, printable
 from .configuration import Configuration, load
-from .files import collect
+from .files import collect, read
 from .findings import one_line
 from .origins import last_name
 from .parsing import decode
@@ -23,7 +23,7 @@ from .snapshot import relative_name
 
 if TYPE_CHECKING:
     from .analysis import Analysis
-    from .fixes.changes import Outcome
+    from .fixes.changes import Left, Outcome
 
 __all__ = ["fix"]
 
@@ -68,8 +68,11 @@ def fix(
     if tests is not None:
         configuration = replace(configuration, options=replace(configuration.options, tests=tests))
     files = _files(paths, configuration)
-    contents = {name: _read(path) for name, path in files.items()}
-    outcome = _rewritten(contents, configuration, _wanted(paths, configuration), frozenset(factory))
+    contents, unread = _read(files)
+    wanted = _wanted(paths, configuration)
+    outcome = _rewritten(contents, configuration, wanted & contents.keys(), frozenset(factory))
+    left = [each for each in unread if each.path in wanted]
+    outcome = replace(outcome, left=tuple(sorted((*left, *outcome.left))))
     _report(outcome, configuration.root)
     if not write:
         _show(outcome.contents, contents)
@@ -122,11 +125,18 @@ def _files(paths: tuple[Path, ...], configuration: Configuration) -> dict[str, P
     return {name: each for name, each in named.items() if options.tests or not is_test(name)}
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+def _read(files: Mapping[str, Path]) -> tuple[dict[str, bytes], list[Left]]:
+    """Return the bytes of the files that can be read, and a line for each of the others."""
+    from .fixes.changes import Left
+
+    contents: dict[str, bytes] = {}
+    unread: list[Left] = []
+    for name, path in files.items():
+        try:
+            contents[name] = read(path)
+        except OSError as error:
+            unread.append(Left(name, 1, f"it could not be read: {error.strerror or error}"))
+    return contents, unread
 
 
 def _write(new: Mapping[str, bytes], old: Mapping[str, bytes], files: Mapping[str, Path]) -> None:

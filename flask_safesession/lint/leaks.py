@@ -40,6 +40,7 @@ class _Open(Flow[_State]):
         self.call = call
         self.scope = scope
         self.analysis = analysis
+        self._known: dict[int, bool] = {}
 
     def join(self, states: Iterable[_State]) -> _State:
         """Return open if it is open on one of the paths."""
@@ -55,6 +56,12 @@ class _Open(Flow[_State]):
         return state
 
     def _closes(self, call: Call) -> bool:
+        known = self._known.get(id(call))
+        if known is None:
+            known = self._known[id(call)] = self._really_closes(call)
+        return known
+
+    def _really_closes(self, call: Call) -> bool:
         for session, effect in self.analysis.effects.on(call, self.scope):
             if session.key == self.session.key and effect & Effect.CLOSE:
                 return True

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from .files import read
 from .findings import Finding
 from .suppressions import Silenced
 
@@ -56,7 +57,7 @@ class Sources:
 
 def _decode(file: Path) -> list[str]:
     try:
-        content = file.read_bytes()
+        content = read(file)
     except OSError:
         return []
     try:

@@ -11,7 +11,7 @@ from .cache import Store, digest, fingerprint, open_store
 from .checker import check, is_test
 from .comments import Comment, read_comments
 from .configuration import Configuration
-from .files import collect
+from .files import collect, read
 from .findings import Finding
 from .report import Report, Sources, sorted_findings
 from .snapshot import Snapshot, relative_name
@@ -147,7 +147,7 @@ def _comments(snapshot: Snapshot, findings: Iterable[Finding]) -> dict[str, list
 
 def _read(file: Path) -> list[Comment]:
     try:
-        return read_comments(file.read_bytes())
+        return read_comments(read(file))
     except OSError:
         return []  # the finding about this file is that it cannot be read
 

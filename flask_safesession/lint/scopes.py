@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from .effects import last_name
+from .entering import loops_over
 from .facts import Call, Const, Expression, Statement, With
 from .surroundings import CONTEXT_PUSHES
 from .symbols import Function
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Scopes"]
 
 _DEEPEST = 3
-_BLOCKS = CONTEXT_PUSHES | {"session_manager"}
+_BLOCKS = CONTEXT_PUSHES | {"attempts", "session_manager"}
 _NO_SCOPE = frozenset({"supports", "not_supported", "never"})
 
 
@@ -55,6 +56,9 @@ class Scopes:
                 self._walk(block, inner, scope, found)
 
     def _opened(self, expression: Expression, scope: Function) -> tuple[Call | None, ...]:
+        if isinstance(expression, str):
+            made = loops_over(expression, scope)
+            return () if made is None or not self._opens(made, "attempts", scope) else (made,)
         if not isinstance(expression, Call):
             return ()
         name = last_name(expression.func)

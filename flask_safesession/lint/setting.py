@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .effects import last_name
-from .facts import Assign, Attr, Call, Const, Expression, Place
+from .facts import Assign, Attr, Call, Const, Expression, ExpressionStatement, Place, Statement
 from .surroundings import CHANGING_METHODS
 from .symbols import Class, Function
 from .values import Instance, Session
@@ -37,12 +37,23 @@ def set_attributes(scope: Function, kind: str, analysis: Analysis) -> Iterator[W
     if any(last_name(each.func) in _DETACHES for each in scope.calls):
         return
     for statement in statements_in(scope.facts.body):
-        for target in statement.targets if isinstance(statement, Assign) else ():
-            row, name = _split(target)
+        for row, name in _set_by(statement):
             session = _read_from(row, scope, analysis) if row is not None else None
             if session is not None and _is_column(row, name, scope, analysis):
                 at = Place(statement.line, 0, statement.line, 0)
                 yield Written(session, at, f"'{name}' of a row of '{session.text}' is set")
+
+
+def _set_by(statement: Statement) -> Iterator[tuple[Expression, str]]:
+    """Return what may be a row, with the name that *statement* sets: ``row.a, row.b = …``, ``setattr(row, "a", …)``."""
+    targets = statement.targets if isinstance(statement, Assign) else ()
+    for target in targets:
+        yield from map(_split, flat(target))
+    call = statement.value if isinstance(statement, ExpressionStatement) else None
+    if isinstance(call, Call) and call.func == "setattr" and len(call.args) == 3:
+        row, name, _ = call.args
+        if isinstance(name, Const):
+            yield row, str(name.value)
 
 
 def _changes(scope: Function) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .cache import digest
 from .comments import MARK
+from .files import read
 
 __all__ = ["Snapshot", "relative_name"]
 
@@ -52,7 +53,7 @@ class Snapshot:
 
 def _content(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return read(file)
     except OSError as error:
         # The checker says so (TXN001); another reason next time is another content.
         return str(error).encode("utf-8", "surrogateescape")

@@ -135,6 +135,14 @@ class Terms:
     def _nothing(self, node: ast.expr) -> Expression:
         """Read nothing: no call that matters hides in it."""
 
+    def _formatted(self, node: ast.JoinedStr) -> Expression:
+        """Keep how an f-string begins, for it may be a statement in SQL."""
+        read = self._other(node)
+        first = node.values[0] if node.values else None
+        if not isinstance(first, ast.Constant) or not str(first.value).strip():
+            return read
+        return Group("formatted", (Const(str(first.value)[:_LONGEST]), read))
+
     def _other(self, node: ast.expr) -> Expression:
         inner = [
             self.read(each.value if isinstance(each, ast.FormattedValue) else each)
@@ -164,6 +172,7 @@ _READERS: dict[type[ast.expr], Callable[[Terms, Any], Expression]] = {
     ast.Await: Terms._await,  # noqa: SLF001
     ast.Yield: Terms._yield,  # noqa: SLF001
     ast.YieldFrom: Terms._yield,  # noqa: SLF001
+    ast.JoinedStr: Terms._formatted,  # noqa: SLF001
     ast.Tuple: Terms._sequence,  # noqa: SLF001
     ast.List: Terms._sequence,  # noqa: SLF001
     ast.Set: Terms._sequence,  # noqa: SLF001

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .effects import Effects
     from .symbols import Function
 
-__all__ = ["enqueues", "waits"]
+__all__ = ["delay_of", "enqueues", "hands_over", "waits"]
 
 _QUIET_POPEN = frozenset({"kill", "terminate", "send_signal", "pid", "returncode"})
 _CONNECTS_TO = frozenset({"smtplib.SMTP", "smtplib.SMTP_SSL"})
@@ -73,7 +73,19 @@ def _slow_object(path: str) -> bool:
 
 
 def enqueues(call: Call, scope: Function, effects: Effects) -> str:
-    """Return the name of what *call* hands work to, empty where it does not."""
+    """Return the name of what *call* hands work to, empty where it does not, or gives the commit its time."""
+    return "" if delay_of(call) else hands_over(call, scope, effects)
+
+
+def delay_of(call: Call) -> str:
+    """Return the argument by which a message waits before it is worked on, empty where it does not."""
+    if last_name(call.func) not in TASK_METHODS | QUEUE_METHODS:
+        return ""
+    return next((key for key, _ in call.keywords if key in {"countdown", "eta"}), "")
+
+
+def hands_over(call: Call, scope: Function, effects: Effects) -> str:
+    """Return the name of what *call* hands work to, at once or later, empty where it does not."""
     name = last_name(call.func)
     text = text_of(call.func)
     if effects.is_named(call, scope, effects.project.options.sinks):
@@ -88,8 +100,6 @@ def enqueues(call: Call, scope: Function, effects: Effects) -> str:
             owner, Session | Query | Rows
         ):
             return ""
-        if any(key in {"countdown", "eta"} for key, _ in call.keywords):
-            return ""  # the sender gives the commit its time
         value = effects.evaluator.value(call.func, scope)
         if isinstance(value, FunctionValue) and not isinstance(owner, FunctionValue | Instance):
             return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .facts import Call, Const, Expression
+from .facts import Call, Const, Expression, Group
 from .origins import last_name
 from .symbols import Function
 from .walk import calls_of
@@ -23,7 +23,9 @@ def is_write(statement: Expression, scope: Function) -> bool:
 
 
 def _is_written(call: Call) -> bool:
-    """Whether it is ``text("UPDATE …")``."""
+    """Whether it is ``text("UPDATE …")`` or ``text(f"UPDATE …")``."""
     sql = call.args[0] if last_name(call.func) == "text" and call.args else None
+    if isinstance(sql, Group) and sql.kind == "formatted":
+        sql = sql.items[0]
     words = str(sql.value).split(None, 1) if isinstance(sql, Const) else []
     return bool(words) and words[0].lower() in _SQL

@@ -63,6 +63,10 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(
                 f"'{name} = {config.getini(name)}' is not known. Give one of {', '.join(map(repr, allowed))}."
             )
+    if config.getini("safesession_db_access") == "explicit":
+        from ._explicit import ExplicitAccess
+
+        config.pluginmanager.register(ExplicitAccess(), "safesession-explicit")
 
 
 _ALLOWED = {

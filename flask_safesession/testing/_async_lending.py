@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, cast
 
 from sqlalchemy import Engine
@@ -21,7 +20,7 @@ from .._core.commit import refuses_statements
 from .._core.runners import has_ended, spawned
 from ._databases import Database, Writers
 from ._lending import PATIENCE, SharedConnection
-from ._loans import Loan
+from ._loans import BEGUN, Loan
 from ._loop import LoopCursor, OnLoop, TestLoop
 from ._pools import LendingPool, LentConnection
 
@@ -29,9 +28,6 @@ __all__ = ["AsyncLendingPool", "AsyncSharedConnection"]
 
 _PAUSE = 0.005  # seconds
 _SENDING = ("open", "close", "check_deferred", "abort", "setting")  # what talks to the database
-
-# Those that a task has begun, and those that were open around it when it was started.
-_begun: ContextVar[tuple[Loan, ...]] = ContextVar("safesession_begun", default=())
 
 
 class AsyncSharedConnection(SharedConnection):
@@ -49,8 +45,8 @@ class AsyncSharedConnection(SharedConnection):
 
     def begin(self, loan: Loan) -> None:
         super().begin(loan)
-        open_here = (each for each in _begun.get() if each.is_open and each is not loan)
-        _begun.set((*open_here, loan))
+        open_here = (each for each in BEGUN.get() if each.is_open and each is not loan)
+        BEGUN.set((*open_here, loan))
 
     @contextmanager
     def sending(self, loan: Loan) -> Iterator[None]:
@@ -109,7 +105,7 @@ class AsyncSharedConnection(SharedConnection):
 
 
 def _makes_room(loan: Loan) -> bool:
-    return loan in _begun.get() or has_ended(loan.runner)
+    return loan in BEGUN.get() or has_ended(loan.runner)
 
 
 class AsyncLentConnection(LentConnection):

@@ -27,6 +27,7 @@ _IMPLICIT_COMMIT = re.compile(
 )
 _CHANGES = re.compile(r"\b(insert|update|delete|replace|create|alter|drop)\b", re.IGNORECASE)
 LOCK_SECONDS = 5
+_HAS_DEFERRED = "EXISTS (SELECT FROM pg_constraint WHERE condeferrable)"
 _READ_ONLY = "Cannot execute statement in a READ ONLY transaction"
 
 
@@ -122,20 +123,20 @@ class _PostgreSQL(Database):
     _has_deferred: bool | None = None
 
     def open(self, raw: Any) -> None:
-        # What waits for another connection of the same test would wait for ever.
-        with closing(raw.cursor()) as cursor:
-            cursor.execute(
-                f"SELECT set_config('lock_timeout', '{LOCK_SECONDS}s', true)"
-                " WHERE current_setting('lock_timeout') = '0'"
-            )
+        # What waits for another connection of the same test would wait for ever. The rest of the question is for the
+        # first COMMIT: each journey to the server counts, in every test.
+        self._has_deferred, _ = _ask(
+            raw,
+            f"SELECT {_HAS_DEFERRED}, CASE current_setting('lock_timeout') WHEN '0'"
+            f" THEN set_config('lock_timeout', '{LOCK_SECONDS}s', true) END",
+        )
 
     def check_deferred(self, raw: Any) -> None:
+        if self._has_deferred is None:
+            (self._has_deferred,) = _ask(raw, f"SELECT {_HAS_DEFERRED}")
+        if not self._has_deferred:
+            return
         with closing(raw.cursor()) as cursor:
-            if self._has_deferred is None:
-                cursor.execute("SELECT EXISTS (SELECT FROM pg_constraint WHERE condeferrable)")
-                (self._has_deferred,) = cursor.fetchone()
-            if not self._has_deferred:
-                return
             cursor.execute("SAVEPOINT safesession_check")
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             cursor.execute("ROLLBACK TO SAVEPOINT safesession_check")

@@ -51,7 +51,8 @@ def check_error(engine: Engine, name: str) -> None:
     known = _names(engine)
     if name in known:
         return
-    close = difflib.get_close_matches(name, known, 1)
+    is_elsewhere = name in [each.name for each in CATEGORIES]
+    close = [] if is_elsewhere else difflib.get_close_matches(name, known, 1)
     hint = f"Did you mean '{close[0]}'?" if close else f"Give one of {', '.join(known)}."
     raise ValueError(f"'error={name!r}' is nothing that '{_database(engine)}' answers with. {hint}")
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from typing_extensions import Self
 
 from .. import errors
+from ._access import asked_for
 from ._databases import LOCK_SECONDS
 from ._engines import each_engine
 from ._loop import run_for
@@ -76,7 +77,10 @@ class CommitIsolation:
             written.append(_Written(engine))
             return written[-1].empty
 
-        self._undo.enter_context(each_engine(self._app, watch))
+        with ExitStack() as undo:
+            undo.enter_context(asked_for(self._app))
+            undo.enter_context(each_engine(self._app, watch))
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

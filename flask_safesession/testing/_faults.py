@@ -19,6 +19,7 @@ from typing_extensions import Self
 from .. import errors
 from .._core.dialects import wire_engine
 from .._core.driver_codes import ends_transaction
+from .._core.forks import is_in_memory
 from .._core.places import Place, outside
 from .._core.sending import ORIGINAL
 from .._unit import current_rules
@@ -110,6 +111,8 @@ class Faults:
 
         Raises:
             ValueError: If the call or the error is not known, or the database has no such error.
+            IsolationUnavailableError: If it would end the connection to SQLite in memory, and with it the database, in
+                a test that is not rolled back.
         """
         if call not in _CALLS:
             raise ValueError(f"'{call}' is no call that can fail. Give one of {', '.join(_CALLS)}.")
@@ -122,6 +125,7 @@ class Faults:
 
         Raises:
             ValueError: If *call* is not ``"commit"``.
+            IsolationUnavailableError: As for :meth:`fail`.
         """
         if call != "commit":
             raise ValueError(f"The reply to '{call}' cannot be lost. Give 'commit'.")
@@ -131,7 +135,8 @@ class Faults:
         """End the connection of the next statement on the server, before the statement is sent.
 
         Raises:
-            IsolationUnavailableError: In a test that is rolled back, which has no other connection.
+            IsolationUnavailableError: In a test that is rolled back, which has no other connection, and as for
+                :meth:`fail`.
         """
         if any(isinstance(each.pool, LendingPool) for each in self._engines):
             raise errors.IsolationUnavailableError(
@@ -152,8 +157,18 @@ class Faults:
     ) -> None:
         if nth < 1:
             raise ValueError(f"'nth' is {nth}. Calls are counted from 1.")
+        if call != "connect" and (error is None or error in LOST):
+            self._check_memory()
         pattern = re.compile(matching, re.IGNORECASE) if matching else None
         self._plans.append(Plan(call, nth, error, pattern, is_late, outside().place))
+
+    def _check_memory(self) -> None:
+        for engine in self._engines:
+            if is_in_memory(engine) and not isinstance(engine.pool, LendingPool):
+                raise errors.IsolationUnavailableError(
+                    f"{outside().place} breaks the connection to SQLite in memory, and with it the database is gone. "
+                    "Give the test a SQLite file, or let it be rolled back with the fixture 'db_session'."
+                )
 
     def due(self, call: str, statement: str = "") -> Plan | None:
         """The plan that this *call* fulfils, if one does."""

@@ -5,27 +5,25 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator
-from contextvars import ContextVar
 from typing import Any
 
 from flask import Flask, has_app_context
-from flask.ctx import AppContext
 from flask.globals import app_ctx
 from sqlalchemy.orm import Session
 from typing_extensions import Self
 
 from .. import errors
 from .._core.leftovers import discard
+from .._proxies import app_context
 from .._unit import current_unit
-from ._access import refused
+from ._access import Refusal, refused
+from ._contexts import tops
 from ._emptying import CommitIsolation
 from ._hooks import waiting
 from ._isolation import RollbackIsolation
 from ._leaks import LeakWatch
 
 __all__ = ["TestGuard"]
-
-_context: ContextVar[AppContext | None] = app_ctx.__wrapped__  # type: ignore[attr-defined]
 
 
 class TestGuard:
@@ -37,6 +35,9 @@ class TestGuard:
         reset_sequences: With ``"commit"``: the numbers of new rows begin at 1.
         is_explicit: A test that asks for neither must not touch the database.
         leaks: What happens about what it leaves behind: ``"warn"``, ``"error"`` or ``"off"``.
+
+    Attributes:
+        refusal: Who was refused the database; None for a test that may use it.
     """
 
     __test__ = False  # no test of pytest's
@@ -56,7 +57,8 @@ class TestGuard:
         self._is_explicit = is_explicit
         self._leaks = leaks
         self._left: list[str] = []
-        self._refusal = contextlib.ExitStack()
+        self.refusal: Refusal | None = None
+        self._refusing = contextlib.ExitStack()
         self._undo = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -65,7 +67,7 @@ class TestGuard:
             if self.isolation is not None:
                 self._isolate(self.isolation)
             elif self._is_explicit:
-                self._refusal.enter_context(refused(self.app))
+                self.refusal = self._refusing.enter_context(refused(self.app))
         except BaseException:
             self._undo.close()
             raise
@@ -77,7 +79,7 @@ class TestGuard:
             end.callback(self._undo.close)
             if self.isolation == "commit":
                 end.callback(self._watch.roll_back)
-            end.callback(self._refusal.close)
+            end.callback(self._refusing.close)
             if self._leaks != "off":
                 self._left += self._watch.report()
 
@@ -85,7 +87,7 @@ class TestGuard:
     def session(self, isolation: str) -> Iterator[Session]:
         """The session of the app, in a context that is open for the test."""
         if self.isolation is None:
-            self._refusal.close()
+            self._refusing.close()
             self._isolate(isolation)  # it was asked for on the way
         elif self.isolation != isolation:
             raise errors.IsolationUnavailableError(
@@ -94,12 +96,12 @@ class TestGuard:
             )
         with self._pushed():
             session = current_unit().session()
-            own = _context.get()
+            own = tops()
             try:
                 yield session
             finally:
                 self._left += [*self._watch.scopes(), *self._watch.contexts(own)]
-                _context.set(own)
+                own.restore()
                 hooks = waiting(session)
                 discard(session)
         if hooks:
@@ -152,11 +154,11 @@ def _own_contexts(app: Flask) -> Iterator[None]:
     stock: Any = app.wsgi_app
 
     def wsgi_app(environ: Any, start_response: Any) -> Any:
-        token = _context.set(None)
+        token = app_context.set(None)
         try:
             return stock(environ, start_response)
         finally:
-            _context.reset(token)
+            app_context.reset(token)
 
     app.wsgi_app = wsgi_app  # type: ignore[method-assign]
     try:

@@ -15,6 +15,7 @@ from .. import errors
 from .._core.dialects import wire_engine
 from .._core.places import outside
 from .._unit import current_rules
+from ._access import asked_for
 from ._databases import Writers
 from ._engines import each_engine
 from ._lending import PATIENCE, SharedConnection
@@ -61,6 +62,7 @@ class RollbackIsolation:
             return _EngineIsolation(engine, self._patience, writers).end
 
         with ExitStack() as undo:
+            undo.enter_context(asked_for(self._app))
             undo.enter_context(each_engine(self._app, isolate, self._more))
             self._undo = undo.pop_all()
         return self

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from flask import Flask, appcontext_pushed
-from flask.globals import app_ctx
+from flask import Flask
 from sqlalchemy import Pool, event
 from typing_extensions import Self
 
@@ -22,12 +21,12 @@ from .._jobs.job import PooledJob
 from .._jobs.tasks import running_tasks
 from .._jobs.threads import AppContextThread
 from .._unit import existing_unit
+from ._contexts import FRAMEWORK, ContextWatch, Tops, tops
 from ._engines import all_engines_of, engines_of
 
 __all__ = ["LeakWatch"]
 
 _GRACE = 1.0  # seconds in which a job that is about to end may do so
-_FRAMEWORK = ("flask.", "flask", "werkzeug.", "contextlib", "blinker.", "flask_safesession.")
 _WAITING = ("threading", "concurrent.", "queue", "selectors", "socket", "sqlalchemy.")
 _JOBS = (PooledJob.__call__.__code__, AppContextThread.run.__code__)  # what a worker of ours runs
 
@@ -44,25 +43,25 @@ class LeakWatch:
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._taken: dict[Any, tuple[Pool, Place]] = {}
-        self._own: set[Any] = set()
+        self._takers: dict[Any, threading.Thread] = {}
         self._dropped: list[tuple[Pool, Place]] = []
-        self._pushed: dict[int, Place] = {}
+        self._contexts = ContextWatch(app)
 
     def __enter__(self) -> Self:
-        self._context = _current()
+        self._tops = tops()
         self._known = _scopes()
         self._tasks = set(running_tasks())
         self._jobs = {job for job, _ in _find_jobs()}
-        self._thread = threading.get_ident()
+        self._home = threading.current_thread()
         event.listen(Pool, "checkout", self._checked_out)
         event.listen(Pool, "checkin", self._checked_in)
         event.listen(Pool, "detach", self._checked_in)
         event.listen(Pool, "invalidate", self._invalidated)
-        appcontext_pushed.connect(self._context_pushed, self._app)
+        self._contexts.begin()
         return self
 
     def __exit__(self, *_: object) -> None:
-        appcontext_pushed.disconnect(self._context_pushed, self._app)
+        self._contexts.end()
         event.remove(Pool, "invalidate", self._invalidated)
         event.remove(Pool, "detach", self._checked_in)
         event.remove(Pool, "checkin", self._checked_in)
@@ -70,27 +69,25 @@ class LeakWatch:
 
     def report(self) -> list[str]:
         """What is left, a sentence for each."""
-        jobs = self._running_jobs()
-        return [*self.scopes(), *self.contexts(self._context), *self._connections(), *jobs]
+        going_on = self._going_on()
+        contexts = [*self.contexts(self._tops), *self._contexts.here()]
+        return list(dict.fromkeys([*self.scopes(), *contexts, *self._connections(), *going_on]))
 
     def scopes(self) -> Iterator[str]:
         """The scopes that are open in the context on top, a sentence for each."""
         for scope in _scopes() - self._known:
             yield f"the scope '{scope.name}' ({scope.place.where}) is still open"
 
-    def contexts(self, expected: object) -> Iterator[str]:
-        """The application context that is on top, unless it is the *expected* one."""
-        context = _current()
-        if context is not None and context is not expected:
-            place = self._pushed.get(id(context))
-            source = "" if place is None else f", by {place}"
-            yield f"an application context is still pushed{source}"
+    def contexts(self, expected: Tops) -> Iterator[str]:
+        """The contexts that are on top, unless they are the *expected* ones."""
+        return self._contexts.on_top(expected)
 
     def roll_back(self) -> None:
-        """Let go of the locks of the connections that this thread took and did not give back."""
+        """Let go of the locks of connections that this thread, or one that has ended, did not give back."""
         pools = [each.pool for each in engines_of(self._app)]
-        for record in self._own:
-            if _is_one_of(self._taken[record][0], pools):
+        for record, taker in list(self._takers.items()):
+            is_free = taker is self._home or not taker.is_alive()
+            if is_free and _is_one_of(self._taken[record][0], pools):
                 with contextlib.suppress(Exception):  # one that is broken holds none
                     record.dbapi_connection.rollback()
 
@@ -104,12 +101,17 @@ class LeakWatch:
             if _is_one_of(pool, pools):
                 yield f"a connection {what}, taken by {place}"
 
-    def _running_jobs(self) -> list[str]:
-        """The jobs that go on, after a moment for those that are about to end."""
+    def _going_on(self) -> list[str]:
+        """The jobs and the contexts of other threads, after a moment for those that are about to end."""
         end = time.monotonic() + _GRACE
-        while (found := [*self._find_threads(), *self._find_tasks()]) and time.monotonic() < end:
+        while (found := list(self._find_going_on())) and time.monotonic() < end:
             threading.Event().wait(0.01)
         return found
+
+    def _find_going_on(self) -> Iterator[str]:
+        yield from self._find_threads()
+        yield from self._find_tasks()
+        yield from self._contexts.elsewhere()
 
     def _find_threads(self) -> Iterator[str]:
         for job, sentence in _find_jobs():
@@ -124,24 +126,15 @@ class LeakWatch:
 
     def _checked_out(self, _: object, record: object, connection: Any) -> None:
         self._taken[record] = (connection._pool, outside().place)  # noqa: SLF001 - nothing else tells
-        if threading.get_ident() == self._thread:
-            self._own.add(record)
+        self._takers[record] = threading.current_thread()
 
     def _checked_in(self, _: object, record: object) -> None:
         self._taken.pop(record, None)
-        self._own.discard(record)
+        self._takers.pop(record, None)
 
     def _invalidated(self, _: object, record: object, error: BaseException | None) -> None:
         if isinstance(error, LoopEndedError) and record in self._taken:
             self._dropped.append(self._taken[record])
-
-    def _context_pushed(self, *_: object, **__: object) -> None:
-        self._pushed[id(_current())] = _caller()
-
-
-def _current() -> object:
-    """The application context that is on top, if any."""
-    return app_ctx._get_current_object() if app_ctx else None  # type: ignore[attr-defined]
 
 
 def _scopes() -> set[Scope]:
@@ -157,21 +150,13 @@ def _is_one_of(pool: Pool, pools: list[Pool]) -> bool:
     return any(pool is each or pool.dispatch is each.dispatch for each in pools)
 
 
-def _caller() -> Place:
-    """The innermost line outside the frameworks."""
-    frame: FrameType = sys._getframe(1)
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(_FRAMEWORK):
-        frame = frame.f_back
-    return Place(frame.f_code, frame.f_lasti)
-
-
 def _find_jobs() -> Iterator[tuple[FrameType, str]]:
     names = {each.ident: each.name for each in threading.enumerate()}
     for ident, top in sys._current_frames().items():  # noqa: SLF001 - Python's own
         frame: FrameType | None = top
         inner = top
         while frame is not None and frame.f_code not in _JOBS:
-            if not str(frame.f_globals.get("__name__")).startswith(_FRAMEWORK + _WAITING):
+            if not str(frame.f_globals.get("__name__")).startswith(FRAMEWORK + _WAITING):
                 inner = frame
             frame = frame.f_back
         if frame is not None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from contextvars import ContextVar
 from typing import Any
 
 from .._core.places import Place
 from .._core.runners import current_runner
 
-__all__ = ["LOAN", "Loan", "loan_of"]
+__all__ = ["BEGUN", "LOAN", "Loan", "loan_of"]
 
 LOAN = "_safesession_loan"
 
@@ -100,6 +101,10 @@ class Loan:
             self._nested.append(name)
         elif name in self._nested:
             del self._nested[self._nested.index(name) + (not command.startswith("RELEASE")) :]
+
+
+# Those that a task has begun, and those that were open around it when it was started.
+BEGUN: ContextVar[tuple[Loan, ...]] = ContextVar("safesession_begun", default=())
 
 
 def loan_of(connection: Any) -> Loan | None:

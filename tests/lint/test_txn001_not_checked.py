@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -116,3 +117,16 @@ def test_the_finding_has_the_line(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("x = 1\n\ndef broken(:\n")
     (found,) = check(collect([tmp_path], root=tmp_path), EVERYTHING, root=tmp_path)
     assert (found.line, found.level, found.function) == (3, "error", "")
+
+
+def test_each_place_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """A link to nothing, one to itself and a pipe: one finding each, with the reason."""
+    (tmp_path / "gone.py").symlink_to(tmp_path / "nowhere.py")
+    (tmp_path / "loop.py").symlink_to(tmp_path / "loop.py")
+    os.mkfifo(tmp_path / "pipe.py")
+    found = check(collect([tmp_path], root=tmp_path), EVERYTHING, root=tmp_path)
+    assert [(each.path, each.message.partition("read: ")[2]) for each in found] == [
+        ("gone.py", "No such file or directory."),
+        ("loop.py", "Too many levels of symbolic links."),
+        ("pipe.py", "it is no regular file."),
+    ]

@@ -163,9 +163,14 @@ def test_a_connection_that_breaks(
 
 
 def test_a_commit_whose_reply_is_lost(
-    kit: Kit, isolation: Callable[..., AbstractContextManager[Any]]
+    make_kit: MakeKit,
+    every_database: Database,
+    isolation: Callable[..., AbstractContextManager[Any]],
 ) -> None:
-    """The row is stored, and the scope cannot know it."""
+    """The row is stored, and the scope cannot know it, with each driver."""
+    if every_database.name == "sqlite-memory":
+        isolation = RollbackIsolation
+    kit = make_kit(every_database)
     with isolation(kit.app), Faults(kit.app) as faults, kit.app.app_context():
         faults.lose_reply("commit")
         with pytest.raises(errors.CommitOutcomeUnknownError), session_manager() as session:
@@ -175,8 +180,30 @@ def test_a_commit_whose_reply_is_lost(
         assert (scope.outcome, names(kit)) == ("unknown", ["a"])
 
 
-def test_a_connection_that_is_killed(kit: Kit) -> None:
-    """The server ends it; the driver's own error arrives."""
+@pytest.mark.parametrize(
+    "order",
+    [
+        lambda faults: faults.kill_connection(),
+        lambda faults: faults.lose_reply("commit"),
+        lambda faults: faults.fail("flush", error="connection_lost"),
+    ],
+    ids=["kill", "lose", "fail"],
+)
+def test_a_database_in_memory(make_kit: MakeKit, order: Callable[[Faults], None]) -> None:
+    """It would be gone with its connection, for the tests that follow too."""
+    kit = make_kit("sqlite-memory")
+    with Faults(kit.app) as faults, kit.app.app_context():
+        with pytest.raises(errors.IsolationUnavailableError, match="and with it the database"):
+            order(faults)
+        add(kit, "a")
+        assert names(kit) == ["a"]
+
+
+def test_a_connection_that_is_killed(make_kit: MakeKit, every_database: Database) -> None:
+    """The server ends it; the error of each driver arrives as its own."""
+    if every_database.name == "sqlite-memory":
+        pytest.skip("it has one connection")
+    kit = make_kit(every_database)
     with CommitIsolation(kit.app), Faults(kit.app) as faults, kit.app.app_context():
         faults.kill_connection()
         with pytest.raises(DBAPIError) as caught:
@@ -223,7 +250,7 @@ def test_a_deadlock_ends_the_transaction(make_kit: MakeKit) -> None:
         ),
         (
             {"call": "commit", "error": "too_many_connections"},
-            "is nothing that 'sqlite' answers with",
+            "is nothing that 'sqlite' answers with. Give one of unique, ",
         ),
         (
             {"call": "commit", "error": "deadlock", "nth": 0},

@@ -282,42 +282,6 @@ def test_an_isolation_that_is_asked_for_on_the_way(inner: Inner) -> None:
     result.stdout.fnmatch_lines(["*is isolated with 'rollback', and now 'commit' is asked for.*"])
 
 
-def test_access_has_to_be_asked_for(inner: Inner) -> None:
-    """With the ini key, a test without a fixture or mark fails at the line that uses the database."""
-    result = inner.run(
-        """
-        @pytest.fixture(scope="session")
-        def lasting(app):
-            with app.app_context():
-                return names()
-
-        def test_refused(app, lasting):
-            with app.app_context():
-                names()
-
-        def test_without_database(app):
-            pass
-
-        @pytest.mark.safesession(isolation="rollback")
-        def test_mark(app):
-            with app.app_context():
-                names()
-
-        def test_fixture(db_session):
-            names()
-
-        def test_on_the_way(app, request):
-            request.getfixturevalue("db_session")
-            names()
-        """,
-        ini="safesession_db_access = explicit",
-    )
-    result.assert_outcomes(passed=4, failed=1)
-    result.stdout.fnmatch_lines(
-        ["*'names' (shop.py:*) used the database in a test that has not asked for it*"]
-    )
-
-
 LEAKS = """
     import threading
 

@@ -36,6 +36,36 @@ def test_a_transaction_that_is_left_open(inner: Inner, database: Database) -> No
     result.stdout.fnmatch_lines(["*a connection is still out of its pool, taken by 'test_one'*"])
 
 
+def test_a_transaction_of_a_thread_that_has_ended(inner: Inner, database: Database) -> None:
+    """Its locks keep nobody waiting either."""
+    result = inner.on(database.url).run(
+        """
+        import threading
+
+        kept = []
+
+        def work(app):
+            with app.app_context():
+                kept.append(db.engine.connect())
+            kept[0].execute(db.text("UPDATE shop_item SET name = 'b'"))
+
+        def test_one(app, transactional_db):
+            db.session.add(Item(name="a"))
+            db.session.commit()
+            thread = threading.Thread(target=work, args=[app])
+            thread.start()
+            thread.join()
+
+        def test_two(app, transactional_db):
+            assert names() == []
+            kept.pop().close()
+        """,
+        ini=LEAKS_FAIL,
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*a connection is still out of its pool, taken by 'work'*"])
+
+
 def test_a_context_on_top_of_that_of_the_test(inner: Inner) -> None:
     """It is reported with its line, and gone."""
     result = inner.run(

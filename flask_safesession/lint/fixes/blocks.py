@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import cast
 
 import libcst as cst
@@ -16,7 +17,7 @@ from .enders import Enders
 from .files import NotSure
 from .instances import Instances
 from .paths import Paths
-from .pruning import block, without_endings
+from .pruning import without_endings
 from .searches import first_maker, refuse_leftovers
 from .subject import Subject
 from .trees import (
@@ -29,7 +30,10 @@ from .trees import (
     lines_of,
     map_suites,
     mentions,
+    said,
+    settled,
     statements,
+    suite_of,
 )
 
 __all__ = ["Blocks"]
@@ -45,6 +49,8 @@ class _Shape:
         work: The work.
         end: Where the list goes on.
         attempt: The ``try`` around the work, None where there is none.
+        closing: The ``close()`` behind it.
+        is_inside: Whether that ``try`` makes the session.
     """
 
     made: Statement
@@ -52,6 +58,8 @@ class _Shape:
     work: list[Statement]
     end: int
     attempt: cst.Try | None = None
+    closing: list[Statement] = field(default_factory=list)
+    is_inside: bool = False
 
 
 @dataclass
@@ -78,7 +86,7 @@ class Blocks(Subject):
         self.is_inner = self.surroundings.check(self.function, self._text(first))
         body = self._list(statements(node.body))
         refuse_leftovers(node, self.names | self.kept, self.covered)
-        new = node.with_changes(body=node.body.with_changes(body=body))
+        new = settled(node.with_changes(body=suite_of(node.body, body)))
         line = self.file.line(first)
         imports = {self.file.name: ("session_manager",)}
         change = Change(self.file.name, line, self.function, {node: new}, imports)
@@ -133,9 +141,9 @@ class Blocks(Subject):
                 index += 1
                 continue
             name, session = self._checked(shape.made)
-            new, lines = self._without_none(new, name)
+            new = self._without_none(new, name)
             self.covered.update(body[index : shape.end])
-            new += self._rewritten(shape, name, session, [*lines, *lines_of(body[index])])
+            new += self._rewritten(shape, name, session)
             index = shape.end
         return new
 
@@ -164,9 +172,9 @@ class Blocks(Subject):
         if isinstance(statement, cst.Try):
             inner = statements(statement.body)
             if inner and self.made(inner[0]) and not self._is_whole(inner[0], inner):
-                return _Shape(
-                    inner[0], [], inner[1:], self._end(body, index + 1, inner[0]), statement
-                )
+                end = self._end(body, index + 1, inner[0])
+                rest = body[index + 1 : end]
+                return _Shape(inner[0], [], inner[1:], end, statement, rest, is_inside=True)
             return None
         found = self.made(statement)
         if found is None:
@@ -189,9 +197,9 @@ class Blocks(Subject):
             before = body[index + 1 : using[0]]
             if any(self.made(each) for each in before):
                 raise NotSure(made, "two sessions are open at the same time")
-            return _Shape(
-                made, before, statements(first.body), self._end(body, using[0] + 1, made), first
-            )
+            end = self._end(body, using[0] + 1, made)
+            rest = body[using[0] + 1 : end]
+            return _Shape(made, before, statements(first.body), end, first, rest)
         return self._straight(body, index, name, using)
 
     def _end(self, body: list[Statement], index: int, made: Statement) -> int:
@@ -204,35 +212,32 @@ class Blocks(Subject):
     def _straight(self, body: list[Statement], index: int, name: str, using: list[int]) -> _Shape:
         closes = [at for at in using if called_on(body[at], name) == "close"]
         if closes:
-            return _Shape(body[index], [], body[index + 1 : closes[0]], closes[0] + 1)
+            work, rest = body[index + 1 : closes[0]], [body[closes[0]]]
+            return _Shape(body[index], [], work, closes[0] + 1, closing=rest)
         end = using[-1] + 1 if using else index + 1
         return _Shape(body[index], [], body[index + 1 : end], end)
 
-    def _without_none(
-        self, new: list[Statement], name: str
-    ) -> tuple[list[Statement], list[cst.EmptyLine]]:
-        """Take out the ``db = None`` that stood above; return what is left, and the lines above it."""
+    def _without_none(self, new: list[Statement], name: str) -> list[Statement]:
+        """Take out the ``db = None`` that stood above; what was said about it stays."""
         for at, statement in enumerate(new):
             found = assigned_name(statement)
             if found is not None and found[0] == name and dotted(found[1]) == "None":
                 self.covered.add(statement)
-                return [*new[:at], *new[at + 1 :]], lines_of(statement)
-        return new, []
+                blank = [each for each in lines_of(statement) if not each.comment]
+                lines = [*blank, *comment_lines(statement)]
+                return [*new[:at], *said(lines), *new[at + 1 :]]
+        return new
 
     # --- writing
 
-    def _rewritten(
-        self, shape: _Shape, name: str, session: Session, above: list[cst.EmptyLine]
-    ) -> list[Statement]:
+    def _rewritten(self, shape: _Shape, name: str, session: Session) -> list[Statement]:
         analysis = self.files.analysis
         enders = Enders(analysis, services=self.services)
         work = Work(self.file, analysis, name, session.key, enders)
         work.learn(self.node)
-        body = shape.work
         attempt = Attempt(shape.attempt, name)
         attempt.refuse_else(name)
-        if attempt.orelse and not attempt.handlers:
-            body = [*body, *attempt.orelse]
+        body = [*shape.work, *attempt.continued]
         instances = Instances(work, self.node)
         instances.refuse_returned(body)
         self._refuse_returned_later(instances, body)
@@ -245,15 +250,10 @@ class Blocks(Subject):
         inside = without_endings(self._list(body[: len(body) - paths.tail]), paths.roles)
         self.is_inner = outer
         tail = body[len(body) - paths.tail :]
-        like = shape.attempt.body if shape.attempt is not None and not paths.tail else None
-        whole = [self._with(shape, name, block(inside, like)), *tail]
-        whole = attempt.around(whole)
-        whole[0] = whole[0].with_changes(
-            leading_lines=[*self._above(shape, above), *attempt.said, *lines_of(whole[0])]
-        )
-        return (
-            [*shape.before, *whole] if not shape.before else self._below(shape.before, above, whole)
-        )
+        (tail or inside).extend(said(attempt.below))
+        whole = attempt.around([self._with(shape, attempt, name, inside), *tail])
+        after = said([*attempt.said, *comment_lines(*shape.closing)])
+        return [*self._below(shape, attempt, whole), *after]
 
     def _refuse_returned_later(self, instances: Instances, body: list[Statement]) -> None:
         """Make sure that no instance is returned behind the block *body*, where it was read after the last commit."""
@@ -262,32 +262,43 @@ class Blocks(Subject):
             if each not in inside and not mentions(each, instances.work.root):
                 instances.refuse_returned([each], body[-1] if body else None)
 
-    def _above(self, shape: _Shape, above: list[cst.EmptyLine]) -> list[cst.EmptyLine]:
-        if shape.before:
-            return []
-        lines = list(above)
-        if shape.attempt is None:
-            return lines
-        for statement in (shape.made, shape.attempt):
-            lines += [each for each in lines_of(statement) if each.comment and each not in lines]
-        return lines
+    def _below(self, shape: _Shape, attempt: Attempt, whole: list[Statement]) -> list[Statement]:
+        """Return what stands before the work, and then *whole*, with the lines that were above each."""
+        made, tried = lines_of(shape.made), lines_of(shape.attempt) if shape.attempt else []
+        if shape.is_inside:
+            above = [*tried, *([] if attempt.stays else [*attempt.above, *_comments(made)])]
+        elif shape.before:
+            blank = list(takewhile(lambda each: not each.comment, tried))
+            above = [*blank, *_comments(made), *tried[len(blank) :], *attempt.above]
+        else:
+            above = [*made, *_comments(tried), *attempt.above]
+        first = whole[0].with_changes(leading_lines=[*above, *lines_of(whole[0])])
+        blank = [] if not shape.before else [each for each in made if not each.comment]
+        return [*_lowered(shape.before, blank), first, *whole[1:]]
 
-    @staticmethod
-    def _below(
-        before: Sequence[Statement], above: list[cst.EmptyLine], whole: list[Statement]
-    ) -> list[Statement]:
-        first = before[0].with_changes(leading_lines=[*above, *lines_of(before[0])])
-        return [first, *before[1:], *whole]
-
-    def _with(self, shape: _Shape, name: str, body: cst.BaseSuite) -> cst.With:
+    def _with(
+        self, shape: _Shape, attempt: Attempt, name: str, inside: list[Statement]
+    ) -> cst.With:
         arguments = [_REQUIRES_NEW] if self.is_inner else []
         item = cst.WithItem(
             cst.Call(cst.Name("session_manager"), arguments), cst.AsName(cst.Name(name))
         )
         trailing = getattr(shape.made, "trailing_whitespace", cst.TrailingWhitespace())
-        if isinstance(body, cst.IndentedBlock) and trailing.comment:
-            body = body.with_changes(header=trailing)
-        return cst.With([item], body)
+        body = cst.IndentedBlock(inside or [cst.SimpleStatementLine([cst.Pass()])], header=trailing)
+        lines = lines_of(shape.made) if shape.is_inside and attempt.stays else []
+        return cst.With([item], body, leading_lines=lines)
+
+
+def _comments(lines: Sequence[cst.EmptyLine]) -> list[cst.EmptyLine]:
+    return [each for each in lines if each.comment]
+
+
+def _lowered(body: list[Statement], blank: list[cst.EmptyLine]) -> list[Statement]:
+    """Return *body* below the blank lines of what stood above it."""
+    if not body:
+        return []
+    first = body[0].with_changes(leading_lines=[*blank, *lines_of(body[0])])
+    return [first, *body[1:]]
 
 
 _REQUIRES_NEW = cst.Arg(

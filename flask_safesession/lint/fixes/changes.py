@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import libcst as cst
 
@@ -33,11 +33,18 @@ class Change:
 
 @dataclass(frozen=True, order=True)
 class Left:
-    """A place that is left alone, and why."""
+    """A place that is left alone, and why.
+
+    Attributes:
+        about: The qualified name of the function that is left as a whole, ``*`` for a whole file, empty for the line.
+        rule: The rule of whose findings the reason speaks, empty for all of them.
+    """
 
     path: str
     line: int
     reason: str
+    about: str = field(default="", compare=False)
+    rule: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def codemods(factories: frozenset[str] = frozenset()) -> tuple[Codemod, ...]:
         def change(file: File, function: Function, node: cst.FunctionDef) -> Change | None:
             return Blocks(files, file, function, around).change(node)
 
-        return _each(files, files.makers(), change)
+        return _each(files, files.makers(), change, "TXN301")
 
     def views(files: Files) -> tuple[list[Change], list[Left]]:
         around = Surroundings(files.analysis, factories)
@@ -43,7 +43,7 @@ def codemods(factories: frozenset[str] = frozenset()) -> tuple[Codemod, ...]:
         def change(file: File, function: Function, node: cst.FunctionDef) -> Change | None:
             return Views(files, file, function, around).change(node)
 
-        return _each(files, names, change)
+        return _each(files, names, change, "")
 
     def services(files: Files) -> tuple[list[Change], list[Left]]:
         return Services(files, Surroundings(files.analysis, factories)).changes()
@@ -60,28 +60,31 @@ def codemods(factories: frozenset[str] = frozenset()) -> tuple[Codemod, ...]:
 _Proposal = Callable[[File, Function, cst.FunctionDef], Change | None]
 
 
-def _each(files: Files, names: Iterable[str], change: _Proposal) -> tuple[list[Change], list[Left]]:
-    """Return what *change* makes of each function of some files."""
+def _each(
+    files: Files, names: Iterable[str], change: _Proposal, rule: str
+) -> tuple[list[Change], list[Left]]:
+    """Return what *change* makes of each function of some files; *rule* finds what it leaves."""
     changes: list[Change] = []
     left: list[Left] = []
     for name in names:
         try:
             file = files.file(name)
         except Unfit as error:
-            left.append(Left(name, 1, str(error)))
+            left.append(Left(name, 1, str(error), "*"))
             continue
         for node, function in file.functions.items():
             try:
                 found = change(file, function, node)
             except NotSure as error:
-                left.append(_left(file, function, error))
+                left.append(_left(file, function, error, rule))
                 continue
             if found is not None:
                 changes.append(found)
     return changes, left
 
 
-def _left(file: File, function: Function, error: NotSure) -> Left:
+def _left(file: File, function: Function, error: NotSure, rule: str) -> Left:
     line = 0 if error.node is None else file.line(error.node)
     line = line or function.facts.at[0]
-    return Left(file.name, line, f"'{function.name}': {error.reason}")
+    reason = f"'{function.name}': {error.reason}"
+    return Left(file.name, line, reason, function.facts.qualname, rule)

@@ -22,6 +22,7 @@ from ..parsing import parse as parse_ast
 from ..project import Project
 from ..symbols import Function
 from ..values import Session, Value
+from .changes import Left
 from .sources import Unfit, parse
 
 __all__ = ["File", "Files", "NotSure", "Reader"]
@@ -41,7 +42,7 @@ class Reader:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self._known: dict[tuple[str, bytes], ModuleFacts | None] = {}
+        self._known: dict[tuple[str, bytes], ModuleFacts | Left] = {}
         self._trees: dict[bytes, Tree] = {}
 
     def facts(self, contents: Mapping[str, bytes]) -> Iterator[ModuleFacts]:
@@ -50,8 +51,13 @@ class Reader:
             if item not in self._known:
                 self._known[item] = _read(*item)
             facts = self._known[item]
-            if facts is not None:
+            if isinstance(facts, ModuleFacts):
                 yield facts
+
+    def unreadable(self, contents: Mapping[str, bytes]) -> Iterator[Left]:
+        """Return a line for each file that is no Python which can be read."""
+        found = (self._known.get(item) for item in contents.items())
+        return (each for each in found if isinstance(each, Left))
 
     def findings(self, contents: Mapping[str, bytes]) -> list[Finding]:
         """Return what the checker finds at every level."""
@@ -65,12 +71,14 @@ class Reader:
             return Files(dict(contents), analysis, self._trees)
 
 
-def _read(name: str, data: bytes) -> ModuleFacts | None:
+def _read(name: str, data: bytes) -> ModuleFacts | Left:
     """Return the facts of a file, also of one that no rule looks at: it may call what is rewritten."""
     try:
         return extract(parse_ast(data), name)
-    except (Unreadable, RecursionError):
-        return None
+    except Unreadable as error:
+        return Left(name, error.line, f"it was not read: {error.reason}", "*")
+    except RecursionError:
+        return Left(name, 1, "it was not read: its expressions are nested too deeply", "*")
 
 
 class Tree:

@@ -1,4 +1,4 @@
-"""Takes statements out of a list and keeps what was said about them: comments move to the next statement."""
+"""Takes statements out of a list and keeps what was said about them, in its place."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from .trees import (
     comment_lines,
     dotted,
     expression_of,
-    lines_of,
     map_suites,
     mentions,
     only,
+    real,
+    said,
     statements,
 )
 
-__all__ = ["Role", "block", "cleaned", "pruned", "raises_again", "without_endings"]
+__all__ = ["Role", "cleaned", "pruned", "raises_again", "without_endings"]
 
 Role = Literal["drop", "flush"]
 Fate = Callable[[Statement], Statement | None]
@@ -31,26 +32,15 @@ _ENDINGS = frozenset({"rollback", "close", "remove"})
 def pruned(body: Sequence[Statement], fate: Fate) -> list[Statement]:
     """Return *body* with what *fate* makes of each statement, those in its suites included; None takes it out."""
     kept: list[Statement] = []
-    orphans: list[cst.EmptyLine] = []
     for statement in body:
         new = fate(statement)
         if new is None:
-            orphans += comment_lines(statement)
+            kept += said(comment_lines(statement))
             continue
         if new is statement and not isinstance(new, cst.FunctionDef | cst.ClassDef):
             new = map_suites(new, lambda inner: pruned(inner, fate))
-        if orphans:
-            new = new.with_changes(leading_lines=[*orphans, *lines_of(new)])
         kept.append(new)
-        orphans = []
-    return [*kept[:-1], _with_footer(kept[-1], orphans)] if kept else kept
-
-
-def _with_footer(statement: Statement, lines: Sequence[cst.EmptyLine]) -> Statement:
-    """Put comments that nothing follows above the last statement."""
-    if not lines:
-        return statement
-    return statement.with_changes(leading_lines=[*lines_of(statement), *lines])
+    return kept
 
 
 def without_endings(
@@ -72,14 +62,6 @@ def _flushed(statement: Statement) -> Statement:
     call = cast("cst.Call", expression_of(statement))
     flush = call.with_changes(func=call.func.with_changes(attr=cst.Name("flush")))
     return statement.with_changes(body=[cst.Expr(flush)])
-
-
-def block(body: Sequence[Statement], like: cst.BaseSuite | None = None) -> cst.BaseSuite:
-    """Return *body* as an indented block, with the comments of *like* that belong to none of its statements."""
-    if not isinstance(like, cst.IndentedBlock):
-        return cst.IndentedBlock(list(body) or [cst.SimpleStatementLine([cst.Pass()])])
-    empty = cst.SimpleStatementLine([cst.Pass()], leading_lines=comment_lines(*like.body))
-    return cst.IndentedBlock(list(body) or [empty], header=like.header, footer=like.footer)
 
 
 # --- handlers and 'finally'
@@ -115,7 +97,7 @@ def _cleaned(statement: Statement, session: str) -> Statement | None:
 
 
 def _emptied(statement: Statement, suite: cst.BaseSuite, session: str) -> Statement | None:
-    return statement if cleaned(statements(suite), session) else None
+    return statement if real(cleaned(statements(suite), session)) else None
 
 
 def _is_guard(test: cst.BaseExpression, session: str) -> bool:
@@ -126,7 +108,7 @@ def _is_guard(test: cst.BaseExpression, session: str) -> bool:
 
 def raises_again(handler: cst.ExceptHandler, session: str) -> bool:
     """Whether a handler only rolls back or closes, and raises what it caught."""
-    left = cleaned(statements(handler.body), session)
+    left = real(cleaned(statements(handler.body), session))
     small = only(left[0]) if len(left) == 1 else None
     if not isinstance(small, cst.Raise) or small.cause is not None:
         return False

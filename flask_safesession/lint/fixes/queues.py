@@ -11,7 +11,7 @@ from ..effects import last_name, text_of
 from ..facts import Call, Const, Expression, ExpressionStatement, Try, With
 from ..symbols import Function
 from ..values import External, FunctionValue, Result
-from ..waiting import enqueues
+from ..waiting import delay_of, hands_over
 from ..walk import calls_in, statements_in
 from .changes import Change, Left
 from .files import Files, NotSure
@@ -46,7 +46,7 @@ class Queues:
         left: list[Left] = []
         for function in self.files.analysis.functions:
             for call in self._inside(function):
-                if not enqueues(call, function, self.files.analysis.effects):
+                if not hands_over(call, function, self.files.analysis.effects):
                     continue
                 try:
                     changes.append(self._change(call, function))
@@ -92,7 +92,7 @@ class Queues:
             return Change(file.name, call.at.line, function, {node: new}, {file.name: ()})
         self._refuse_result(call, function)
         first = cst.Arg(node.func, comma=_comma(node))
-        new = cst.Call(cst.Name("on_commit"), [first, *node.args])
+        new = node.with_changes(func=cst.Name("on_commit"), args=[first, *node.args])
         return Change(file.name, call.at.line, function, {node: new}, {file.name: ("on_commit",)})
 
     def _own_method(self, call: Call, function: Function) -> str:
@@ -123,6 +123,9 @@ class Queues:
         return frozenset(each[2] for each in parts)
 
     def _refuse(self, call: Call, function: Function) -> None:
+        delay = delay_of(call)
+        if delay:
+            raise NotSure(None, f"'{delay}' may give the commit its time")
         for statement in statements_in(function.facts.body):
             if isinstance(statement, Try) and any(
                 each is call for each in calls_in(statement.body)

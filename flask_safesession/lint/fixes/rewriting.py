@@ -15,6 +15,7 @@ from ..symbols import Module
 from .changes import Change, Left, Outcome
 from .files import File, Files, Reader
 from .imports import Imports, tidied
+from .remaining import remaining
 
 __all__ = ["Codemod", "rewrite"]
 
@@ -36,7 +37,7 @@ def rewrite(
         reader: Reads the facts of the files.
         wanted: The files that may change.
     """
-    run = _Run(reader, dict(contents), wanted)
+    run = _Run(reader, contents, dict(contents), wanted)
     left: list[Left] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the rewritten code's own, about its escapes
@@ -45,14 +46,16 @@ def rewrite(
             left = [each for codemod in codemods for each in run.apply(codemod)]
             if run.changes == made:
                 break
+        left += run.remaining(left)
     changed = {name: data for name, data in run.contents.items() if data != contents[name]}
-    seen = {_as_first_seen(each, contents, run.contents) for each in (*left, *run.refusals)}
-    return Outcome(changed, run.changes, tuple(sorted(seen)))
+    seen = {_as_first_seen(each, contents, run.contents) for each in left}
+    return Outcome(changed, run.changes, tuple(sorted(seen.union(run.refusals))))
 
 
 @dataclass
 class _Run:
     reader: Reader
+    original: Mapping[str, bytes]
     contents: dict[str, bytes]
     wanted: frozenset[str]
     changes: int = 0
@@ -79,6 +82,13 @@ class _Run:
             self._accept(files, wanted)
         return [each for each in left if each.path in self.wanted]
 
+    def remaining(self, left: Iterable[Left]) -> list[Left]:
+        """Return what is still there, in files that may change, and that nobody has said a word about."""
+        found = self.reader.findings(self.contents)
+        lines = remaining(self._project(), found, (*left, *self.refusals))
+        unread = self.reader.unreadable(self.contents)
+        return [each for each in (*unread, *lines) if each.path in self.wanted]
+
     def _project(self) -> Files:
         """Return the project as it is now, read once for all codemods."""
         if self._files is None:
@@ -89,7 +99,8 @@ class _Run:
         """Say which file a change needs that may not change."""
         other = min(change.imports.keys() - self.wanted)
         reason = f"'{other}' would have to change with it, and is not among the PATHS"
-        return Left(change.path, change.line, f"'{change.function.name}': {reason}")
+        about = change.function.facts.qualname
+        return Left(change.path, change.line, f"'{change.function.name}': {reason}", about)
 
     def _is_refused(self, change: Change) -> bool:
         return (change.path, change.function.facts.qualname) in self.refused
@@ -119,8 +130,10 @@ class _Run:
                     self._refuse(change, f"'{change.function.name}': {reason}")
 
     def _refuse(self, change: Change, reason: str) -> None:
-        self.refused.add((change.path, change.function.facts.qualname))
-        self.refusals.append(Left(change.path, change.line, reason))
+        about = change.function.facts.qualname
+        self.refused.add((change.path, about))
+        left = Left(change.path, change.line, reason, about)
+        self.refusals.append(_as_first_seen(left, self.original, self.contents))
 
 
 def _worded(news: Finding) -> str:

@@ -24,7 +24,7 @@ from .pruning import Role, without_endings
 from .requests import RequestPaths
 from .sources import Unfit
 from .surroundings import Surroundings
-from .trees import Statement, only, statements
+from .trees import Statement, only, real, settled, statements, suite_of
 from .views import Views, spelled
 
 __all__ = ["Services"]
@@ -44,7 +44,7 @@ class _ServicePaths(RequestPaths):
     def _learn(self, body: Sequence[Statement]) -> None:
         super()._learn(body)
         handlers = (handler for attempt in self.attempts.values() for handler in attempt.handlers)
-        ends = [statements(handler.body)[-1] for handler in handlers]
+        ends = [real(statements(handler.body))[-1] for handler in handlers]
         for last in (each for each in ends if not isinstance(only(each), cst.Raise)):
             reason = "it goes on after a failure, which the owner of the transaction has to see"
             raise NotSure(last, reason)
@@ -114,7 +114,9 @@ class Services:
     def _left(self, service: Function, error: NotSure | Unfit) -> Left:
         node = error.node if isinstance(error, NotSure) else None
         line = 0 if node is None else self.files.file(service.path).line(node)
-        return Left(service.path, line or service.facts.at[0], f"'{service.name}': {error}")
+        reason = f"'{service.name}': {error}"
+        at = line or service.facts.at[0]
+        return Left(service.path, at, reason, service.facts.qualname, "TXN102")
 
     def _is_service(self, function: Function) -> bool:
         owners = self.analysis.owners
@@ -142,10 +144,9 @@ class Services:
         file = self.files.file(service.path)
         node = file.node(service)
         paths = self._followed(file, node, session, services)
-        body = without_endings(
-            without_tries(statements(node.body), paths.attempts, paths.roles), paths.roles
-        )
-        plan = _Plan(service, (node, node.with_changes(body=node.body.with_changes(body=body))))
+        body = without_endings(without_tries(statements(node.body), paths.attempts), paths.roles)
+        new = settled(node.with_changes(body=suite_of(node.body, body)))
+        plan = _Plan(service, (node, new))
         self._callers(service, services, plan, {service.id})
         return plan
 

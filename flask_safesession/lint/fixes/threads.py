@@ -183,13 +183,7 @@ def _method(name: str) -> cst.Attribute:
 
 
 def _first(args: Sequence[cst.Arg], target: cst.Arg) -> list[cst.Arg]:
-    """Return *args* with *target* in front, without its keyword."""
-    plain = target.with_changes(keyword=None, equal=cst.MaybeSentinel.DEFAULT)
-    others = [each for each in args if each is not target]
-    if others and target is args[-1]:
-        end = others[-1]
-        others[-1] = end.with_changes(
-            comma=target.comma, whitespace_after_arg=target.whitespace_after_arg
-        )
-        plain = plain.with_changes(comma=end.comma, whitespace_after_arg=end.whitespace_after_arg)
-    return [plain, *others]
+    """Return *args* with *target* without its keyword where it comes first; elsewhere it keeps its place."""
+    if target is not args[0]:
+        return list(args)
+    return [target.with_changes(keyword=None, equal=cst.MaybeSentinel.DEFAULT), *args[1:]]

@@ -18,11 +18,15 @@ __all__ = [
     "dotted",
     "every",
     "expression_of",
+    "header_comment",
     "is_exit",
     "lines_of",
     "map_suites",
     "mentions",
     "only",
+    "real",
+    "said",
+    "settled",
     "statements",
     "suite_of",
     "suites",
@@ -144,7 +148,7 @@ def _alone(small: cst.BaseSmallStatement) -> cst.BaseSmallStatement:
 
 def suite_of(old: cst.BaseSuite, body: Sequence[Statement]) -> cst.BaseSuite:
     """Return *old* with another body, ``pass`` where that is empty."""
-    filled = list(body) or [cst.SimpleStatementLine([cst.Pass()])]
+    filled = list(body) or [_passing()]
     if isinstance(old, cst.IndentedBlock):
         return old.with_changes(body=filled)
     return cst.IndentedBlock(
@@ -200,6 +204,13 @@ def map_suites(statement: Node, change: Suite) -> Node:
 # --- comments
 
 
+def header_comment(suite: cst.BaseSuite) -> cst.Comment | None:
+    """Return the comment behind the colon before *suite*, None where there is none."""
+    if isinstance(suite, cst.IndentedBlock):
+        return suite.header.comment
+    return cast("cst.SimpleStatementSuite", suite).trailing_whitespace.comment
+
+
 class _Comments(cst.CSTVisitor):
     def __init__(self) -> None:
         self.found: list[cst.Comment] = []
@@ -219,3 +230,45 @@ def comment_lines(*nodes: cst.CSTNode) -> list[cst.EmptyLine]:
 def lines_of(statement: Statement) -> list[cst.EmptyLine]:
     """Return the blank lines and comments above *statement*."""
     return list(getattr(statement, "leading_lines", ()))
+
+
+def real(body: Iterable[Statement]) -> list[Statement]:
+    """Return *body* without what :func:`said` put there."""
+    return [each for each in body if not _is_said(each)]
+
+
+def said(lines: Iterable[cst.EmptyLine]) -> list[Statement]:
+    """Return a place in a list of statements for comments whose statement is gone; :func:`settled` ends it."""
+    lines = list(lines)
+    return [cst.SimpleStatementLine([], leading_lines=lines)] if lines else []
+
+
+def settled(function: cst.FunctionDef) -> cst.FunctionDef:
+    """Return *function* with its comments above the next statement, or at the end of the block where none comes."""
+    return cast("cst.FunctionDef", function.visit(_Settle()))
+
+
+def _is_said(statement: cst.CSTNode) -> bool:
+    return isinstance(statement, cst.SimpleStatementLine) and not statement.body
+
+
+class _Settle(cst.CSTTransformer):
+    def leave_IndentedBlock(
+        self, original_node: cst.IndentedBlock, updated_node: cst.IndentedBlock
+    ) -> cst.IndentedBlock:
+        body: list[Statement] = []
+        waiting: list[cst.EmptyLine] = []
+        for each in statements(updated_node):
+            if _is_said(each):
+                waiting += lines_of(each)
+                continue
+            lines = [*waiting, *lines_of(each)]
+            body.append(each.with_changes(leading_lines=lines) if waiting else each)
+            waiting = []
+        if not body:
+            body, waiting = [_passing(waiting)], []
+        return updated_node.with_changes(body=body, footer=[*waiting, *updated_node.footer])
+
+
+def _passing(lines: Sequence[cst.EmptyLine] = ()) -> cst.SimpleStatementLine:
+    return cst.SimpleStatementLine([cst.Pass()], leading_lines=lines)

@@ -21,7 +21,7 @@ from .files import Files, NotSure
 from .pruning import without_endings
 from .requests import RequestPaths
 from .subject import Subject
-from .trees import ENDINGS, Statement, called_on, every, statements, suite_of
+from .trees import ENDINGS, Statement, called_on, every, settled, statements, suite_of
 
 __all__ = ["Views"]
 
@@ -48,7 +48,7 @@ class Views(Subject):
         paths = RequestPaths(work, answers=answers)
         body = statements(node.body)
         paths.follow(body)
-        new = without_endings(without_tries(body, paths.attempts, paths.roles), paths.roles)
+        new = without_endings(without_tries(body, paths.attempts), paths.roles)
         _refuse_endings(new, session.text)
         new_node = node.with_changes(
             body=suite_of(node.body, new), decorators=self._decorators(node)
@@ -57,7 +57,7 @@ class Views(Subject):
             self.file.name,
             self.file.line(node.name),
             self.function,
-            {node: new_node},
+            {node: settled(new_node)},
             {self.file.name: ("transactional",)},
         )
 

@@ -245,11 +245,6 @@ def test_what_libcst_cannot_read_is_said() -> None:
         sources.parse(b"def f(:\n")
 
 
-def test_a_file_that_cannot_be_read_is_passed_over(project: Path) -> None:
-    """As one without any code; the checker speaks of it."""
-    assert fixing._read(project / "none.py") == b""
-
-
 def test_a_newline_in_the_name_of_a_file_is_escaped(project: Path) -> None:
     """In the diff and where it is left alone."""
     write_files(project, {"app/a\nb.py": BEFORE, "app/c\nd.py": UNSURE})

@@ -8,7 +8,8 @@ import pytest
 from flask_safesession.lint.fixes.changes import Change, Left
 from flask_safesession.lint.fixes.files import Files
 
-from .rewritten import left, rewritten, rewritten_by, run
+from . import rewritten as projects
+from .rewritten import rewritten, rewritten_by, run
 
 HEAD = """\
 from flask_sqlalchemy import SQLAlchemy
@@ -47,6 +48,13 @@ def _remember(session, text):
     session.rollback()
 
 """
+
+
+def left(code: str) -> list[str]:
+    """Return why places of one module are left alone; what its head ends, is said as well."""
+    ends = code.splitlines().index("    session.rollback()") + 1
+    return [each for each in projects.left(code) if not each.startswith(f"{ends}: TXN102: only")]
+
 
 BODIES = {
     "it sets 'db.expire_on_commit', and others share the session of a scope": """\
@@ -346,9 +354,9 @@ def test_one_of_several_factories_is_named() -> None:
         CALLED + "\n\n" + _function(WORK).replace("SessionLocal()", "Reports()").removeprefix(HEAD)
     )
     files = {"work.py": two + code}
-    assert "sessions come from 'Reports', 'SessionLocal'" in run(files).left[0].reason
+    assert "sessions come from 'Reports', 'SessionLocal'" in run(files).left[1].reason
     named = run(files, "SessionLocal")
-    assert (named.changes, [each.reason for each in named.left]) == (
+    assert (named.changes, [each.reason for each in named.left[1:]]) == (
         1,
         ["'work': 'Reports' is none of the factories that '--factory' names"],
     )

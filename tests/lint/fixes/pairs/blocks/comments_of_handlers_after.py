@@ -5,11 +5,6 @@ from store.models import Item, check
 
 
 def work(name):
-    # Ticket 12:
-    # whatever it was
-    # nothing is stored.
-    # It was half done.
-    # It goes back into the pool.
     try:
         with session_manager() as db:
             check(name)
@@ -21,3 +16,8 @@ def work(name):
     except LookupError:
         # Nothing to do.
         pass
+    # Ticket 12:
+    # whatever it was
+    # nothing is stored.
+    # It was half done.
+    # It goes back into the pool.

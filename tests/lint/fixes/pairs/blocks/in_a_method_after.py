@@ -8,10 +8,10 @@ class Shelf:
 
     def put(self, name):
         if name:
-            # Nothing half done.
             with session_manager() as db:
                 db.add(Item(name=name))
                 check(name)
+            # Nothing half done.
 
 
 work = Shelf().put

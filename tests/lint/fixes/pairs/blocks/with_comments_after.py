@@ -7,7 +7,6 @@ def work(name):
     # Kept from the first line.
     # Kept as well.
     # About the session.
-    # Nothing stays open.
     with session_manager() as db:
         found = [one for one in (name, name)]
         first, second = found
@@ -22,5 +21,6 @@ def work(name):
             return 0
         else:
             db.add(Item(name=name))
-        # Stored at once.
         check(name)
+        # Stored at once.
+    # Nothing stays open.

@@ -15,8 +15,8 @@ def store(name, number=1):
 @bp.post("/<name>")
 def add(name):
     thread = AppContextManager().thread(
-        store,  # in the background
         args=(name,),
+        target=store,  # in the background
         kwargs={"number": 2},
         daemon=True,
     )

@@ -12,8 +12,8 @@ def add(name):
     if not name.isprintable():
         abort(404)
     # One item.
-    # Ticket 12:
-    # nothing half done.
     check(name)
     db.session.add(Item(name=name))
+    # Ticket 12:
+    # nothing half done.
     return "", 204

@@ -1,0 +1,18 @@
+import click
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import text
+from sqlalchemy.orm import Mapped, mapped_column
+
+db = SQLAlchemy()
+
+
+class User(db.Model):
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    mail: Mapped[str]
+
+
+@click.command()
+def rename(number, name, mail):
+    user = db.session.get(User, number)
+    user.name, user.mail = name, mail  # TXN101
