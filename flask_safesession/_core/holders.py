@@ -12,19 +12,20 @@ from asyncio import _get_running_loop, current_task
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.session import _sessions
 from sqlalchemy.pool import Pool, PoolProxiedConnection
 
 from .forks import alive
-from .ledger import Ledger, Note, Origin, Rules
+from .ledger import Ledger, Origin, Rules
 from .places import Place
 
 __all__ = [
     "Hold",
     "Keeper",
+    "Note",
     "Register",
     "in_sessions",
     "is_out",
@@ -51,6 +52,15 @@ class _ThisThread(threading.local):
 
 
 this_thread = _ThisThread()
+
+
+class Note(NamedTuple):
+    """Where, by which thread and task, and when a connection was taken: a monotonic time in seconds."""
+
+    place: Place
+    keeper: weakref.ref[Any]
+    task: weakref.ref[Any] | None
+    since: float
 
 
 def take_note(place: Place) -> Note:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from weakref import ref
 
     from .faults import Fault
+    from .holders import Note
     from .pact import Pact
     from .runners import Runner
     from .scope import Owner
@@ -28,7 +29,6 @@ __all__ = [
     "NOWHERE",
     "Failure",
     "Ledger",
-    "Note",
     "Origin",
     "Rules",
     "attach",
@@ -42,15 +42,6 @@ GuardMode = Literal["raise", "warn", "off"]
 OwnershipMode = Literal["raise", "warn", "defer", "off"]
 
 _ATTRIBUTE = "_safesession_ledger"
-
-
-class Note(NamedTuple):
-    """Where, by which thread and task, and when a connection was taken: a monotonic time in seconds."""
-
-    place: Place
-    keeper: ref[Any]
-    task: ref[Any] | None
-    since: float
 
 
 class Origin(NamedTuple):
