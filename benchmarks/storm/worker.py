@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import sys
 import threading
 import time
 import urllib.error
@@ -197,4 +198,11 @@ def serve(orders: Orders, line: Connection) -> None:
     logging.basicConfig(level=logging.CRITICAL)
     logging.getLogger("sqlalchemy").setLevel(logging.CRITICAL)  # it has a level of its own
     logger.setLevel(logging.ERROR)
+    sys.unraisablehook = _told_of
     Worker(orders).run(line)
+
+
+def _told_of(told: sys.UnraisableHookArgs) -> None:
+    """Say nothing of a thread that is killed inside a callback, which goes on."""
+    if not isinstance(told.exc_value, Killed):
+        sys.__unraisablehook__(told)
