@@ -51,7 +51,7 @@ CASES = (
     Case("neighbours", outer.neighbours, 4000),
     Case("context", context.untouched_context, 400),
     Case("checkout", connections.checkout, 400),
-    Case("commit", connections.commit, 4000),
+    Case("commit", connections.commit, 1500),
     Case("phases", phases.throughput, 1500),
     Case("flat", flat.flat_cost, flat.SCOPES),
     Case("job", jobs.submit_to_result, 400),
