@@ -149,12 +149,10 @@ def place_of(frame: FrameType) -> Place:
     return Place(frame.f_code, frame.f_lasti)
 
 
-def _outward(frame: FrameType) -> FrameType | None:
-    """The frame that called *frame*; of a greenlet that SQLAlchemy spawned, the coroutine that awaits it."""
-    return frame.f_back or ("greenlet" in sys.modules and _awaiting(frame)) or None
-
-
 def _awaiting(frame: FrameType) -> FrameType | None:
+    """What called *frame*, the outermost one: of a greenlet that SQLAlchemy spawned, the coroutine that awaits it."""
+    if "greenlet" not in sys.modules:
+        return None
     greenlet: Any = sys.modules["greenlet"].getcurrent()
     if not getattr(greenlet, "__sqlalchemy_greenlet_provider__", False):
         return None
@@ -169,7 +167,7 @@ def _awaiting(frame: FrameType) -> FrameType | None:
 
 def beyond(frame: FrameType) -> FrameType:
     """The innermost frame of the reader's program, from *frame* outwards."""
-    while (back := _outward(frame)) is not None:
+    while (back := frame.f_back or _awaiting(frame)) is not None:
         module = frame.f_globals.get("__name__", "")
         if not (is_library(module) or frame.f_code.co_filename == "<string>"):
             break
@@ -186,7 +184,7 @@ def outside(fallback: str = "") -> Caller:
     """The innermost line outside SQLAlchemy, Flask-SQLAlchemy and this package."""
     frame: FrameType = sys._getframe(1)
     called = fallback
-    while (back := _outward(frame)) is not None:
+    while (back := frame.f_back or _awaiting(frame)) is not None:
         module = frame.f_globals.get("__name__", "")
         if not (is_library(module) or frame.f_code.co_filename == "<string>"):
             break
