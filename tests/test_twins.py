@@ -123,6 +123,7 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "test_a_row_that_prepare_returns": OTHERWISE,
     },
     "retry/test_tries.py": {
+        "test_tenacity_is_there_before_the_first_failure": BEFORE,
         "test_the_whole_transaction_is_tried_again": OTHERWISE,
         "test_without_retry_there_is_one_try": CORE,
         "test_a_busy_commit_of_sqlite_is_tried_again": OTHERWISE,

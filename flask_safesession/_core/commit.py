@@ -75,7 +75,7 @@ def _commit_all(ledger: Ledger, dialect: Dialect, fairy: PoolProxiedConnection) 
     """Check every database, then commit one after the other, beginning with *fairy* where there is only one."""
     ledger.sent = True
     is_alone = len(ledger.connections) == 1
-    suspect = ledger.failure is not None or ledger.overdue is not None
+    suspect = ledger.undone or ledger.failure is not None or ledger.overdue is not None
     if suspect or not is_alone or (dialect.driver in _STATUS and in_error(dialect, fairy)):
         _check_or_roll_back(ledger)
     if ledger.owner is not None:
@@ -185,7 +185,7 @@ def failed_on_server(connection: Connection) -> bool:
     dialect = connection.dialect
     if dialect.driver == "asyncpg":
         ledger = find_ledger(connection)
-        if ledger is None or ledger.failure is None:
+        if ledger is None or not (ledger.failure or ledger.undone):
             return False
         return refuses_statements(dialect, connection.connection)
     return dialect.driver in _STATUS and in_error(dialect, connection.connection)

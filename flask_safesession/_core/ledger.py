@@ -135,6 +135,7 @@ class Ledger:
         hooks: What waits for its outcome.
         lenders: For a connection that two sessions share, the one that had it first.
         failure: The first statement that failed.
+        undone: One that failed was undone with its savepoint, if SQLAlchemy had sent that before.
         connections: The connections that take part, each with what it has from its pool.
         sent: The COMMITs of the session are under way, or were.
         stored: Every database has answered COMMIT.
@@ -177,6 +178,7 @@ class Ledger:
         "sent",
         "stored",
         "unclear",
+        "undone",
         "written",
     )
 
@@ -194,6 +196,7 @@ class Ledger:
         self.hooks: HookQueue | None = None
         self.lenders: dict[Connection, Ledger] = {}
         self.failure: Failure | None = None
+        self.undone: bool = False
         self.connections: dict[Connection, PoolProxiedConnection] = {}
         self.begun: dict[Connection, int] = {}
         self.pact: Pact | None = None
@@ -222,7 +225,7 @@ class Ledger:
                     self._give_back(connection)
         self.root = None
         self.failure = None
-        self.written = self.unclear = False
+        self.written = self.unclear = self.undone = False
         self.change = None
         self.connections = {}
         self.lenders = {}
@@ -266,6 +269,7 @@ class Ledger:
         """Forget what was undone with the savepoint."""
         if self.failure is not None and not self.failure.fatal:
             self.failure = None
+            self.undone = True
         if self.hooks is not None:
             self.hooks.savepoint_rolled_back(savepoint)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from flask_safesession import (
@@ -24,6 +24,7 @@ from flask_safesession import (
     transactional,
 )
 from flask_safesession.errors import NoTransactionError
+from flask_safesession.testing import Faults
 
 from .conftest import MakeKit
 from .kit import AsyncKit
@@ -144,6 +145,20 @@ async def test_rollback_hooks_run_where_the_commit_fails(kit: AsyncKit, ran: lis
             on_rollback(ran.append, "rollback")
             session.add_all([kit.Item(name="twice"), kit.Item(name="twice")])
     assert ran == ["rollback"]
+
+
+async def test_rollback_hooks_run_where_the_database_refuses_the_commit(
+    kit: AsyncKit, ran: list[Any]
+) -> None:
+    """Nothing is stored, and no hook runs that waits for that."""
+    with Faults(kit.app) as faults:
+        faults.fail("commit", error="lock_timeout")
+        with pytest.raises(DBAPIError):
+            async with session_manager() as session:
+                on_commit(ran.append, "commit")
+                on_rollback(ran.append, "rollback")
+                session.add(kit.Item(name="lost"))
+    assert (ran, kit.names()) == (["rollback"], [])
 
 
 async def test_rollback_hooks_run_after_a_quiet_rollback(
