@@ -70,7 +70,10 @@ class Unit:
 
     def home(self) -> Home:
         """Where the scopes of the caller are: here, or in its asyncio task."""
-        return self if self.tasks is None else self.tasks.home() or self
+        home = None if self.tasks is None else self.tasks.home()
+        if home is None or (home.scope is None and self.scope is not None):
+            return self  # a synchronous scope of a coroutine is here too
+        return home
 
     def blocking_home(self) -> Home:
         """Where synchronous code opens its scopes.

@@ -13,7 +13,13 @@ import pytest
 from flask import Response
 from sqlalchemy import Engine, event, text
 
-from flask_safesession import AppContextManager, current_scope, errors, session_manager
+from flask_safesession import (
+    AppContextManager,
+    current_scope,
+    errors,
+    on_commit,
+    session_manager,
+)
 
 from ..kit import Kit, MakeKit
 from .sessions import run
@@ -35,6 +41,26 @@ def _loop_in_a_thread() -> Iterator[asyncio.AbstractEventLoop]:
 async def _add(kit: Kit, name: str) -> None:
     async with session_manager() as session:
         session.add(kit.Item(name=name))
+
+
+def test_a_synchronous_scope_after_an_asynchronous_one(kit: Kit) -> None:
+    """It is the current one of the coroutine, until it ends; its hooks run."""
+    stored: list[str] = []
+
+    async def both() -> None:
+        await _add(kit, "asynchronous")
+        with session_manager() as session:
+            scope = current_scope()
+            assert scope is not None
+            assert scope.outcome is None
+            on_commit(stored.append, "synchronous")
+            session.add(kit.Item(name="synchronous"))
+        assert current_scope() is None
+        assert stored == ["synchronous"]
+        await _add(kit, "last")
+
+    run(kit, both)
+    assert kit.names() == ["asynchronous", "last", "synchronous"]
 
 
 def test_a_loop_in_the_background(kit: Kit) -> None:
