@@ -115,13 +115,14 @@ def test_a_context_that_ends_inside_a_block(sqlite_kit: Kit) -> None:
     """What is open is given up, its connection dropped, and the session refused from then on."""
 
     async def main() -> None:
+        others = set(threading.enumerate())
         context = sqlite_kit.app.app_context()
         context.push()
         manager = session_manager()
         session = await manager.__aenter__()
         session.add(sqlite_kit.Item(name="lost"))
         await session.flush()
-        workers = [each for each in threading.enumerate() if "_connection_worker" in each.name]
+        workers = set(threading.enumerate()) - others
         with pytest.warns(errors.UncommittedChangesWarning):
             context.pop()
         for each in workers:  # aiosqlite's, which answer to this loop as they end

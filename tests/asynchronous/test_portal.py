@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import threading
 import traceback
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,13 +19,6 @@ from .sessions import Census, store
 from .test_loops import pid
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE")
-
-
-@pytest.fixture(autouse=True)
-def own_portal() -> Iterator[None]:
-    """Leave no connection in the portal's pool."""
-    yield
-    portal._process.stop()
 
 
 @pytest.fixture
