@@ -16,7 +16,8 @@ from flask.ctx import AppContext
 
 from .._core.places import Place
 from .._proxies import app_context, request_context
-from .._unit import JOB, is_over
+from .._unit import JOB, unit_of
+from ._blocks import open_scopes, still_open
 
 __all__ = ["FRAMEWORK", "ContextWatch", "Tops", "tops"]
 
@@ -52,6 +53,10 @@ class Push(NamedTuple):
     context: weakref.ref[AppContext]
     place: Place
     thread: threading.Thread
+
+    def scopes(self) -> Iterator[str]:
+        """A sentence for each scope that is open in it."""
+        yield from map(still_open, open_scopes(unit_of(self.context())))
 
 
 class ContextWatch:
@@ -95,12 +100,14 @@ class ContextWatch:
         """The same for what this thread has pushed and lost sight of."""
         for push in self._open_ones():
             if push.thread is self._home:
+                yield from push.scopes()
                 yield f"{_APPLICATION}{_by(push.place)}"
 
     def elsewhere(self) -> Iterator[str]:
         """The same for the threads that the test has started, and for what the collector has found."""
         for push in self._open_ones():
             if push.thread is not self._home and push.thread not in self._before:
+                yield from push.scopes()
                 yield f"{_APPLICATION}{_by(push.place)}, in the thread '{push.thread.name}'"
         for push in self._lost:
             yield f"an application context was never popped, pushed by {push.place}"
@@ -110,7 +117,7 @@ class ContextWatch:
         return [
             each
             for each in list(self._open.values())
-            if not hasattr(each.context(), JOB) and not is_over(each.context())
+            if not hasattr(each.context(), JOB) and not _is_over(each.context())
         ]
 
     def _pushed(self, *_: object, **__: object) -> None:
@@ -142,6 +149,11 @@ def caller() -> Place:
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(FRAMEWORK):
         frame = frame.f_back
     return Place(frame.f_code, frame.f_lasti)
+
+
+def _is_over(context: AppContext | None) -> bool:
+    unit = unit_of(context)
+    return unit is not None and unit.ended
 
 
 def _by(place: Place | None) -> str:

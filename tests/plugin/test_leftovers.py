@@ -109,6 +109,40 @@ def test_a_job_of_an_earlier_test(inner: Inner) -> None:
     result.assert_outcomes(passed=3, errors=1)
 
 
+@pytest.mark.parametrize(
+    "begin",
+    ["manager.thread(kept.acquire).start()", "manager.executor(1).submit(kept.acquire)"],
+    ids=["thread", "executor"],
+)
+def test_a_job_that_is_no_function_of_python(inner: Inner, begin: str) -> None:
+    """It is named with the line that began it, and no line of the extension's own."""
+    result = inner.run(
+        f"""
+        import threading
+        from flask_safesession import AppContextManager
+
+        kept = threading.Lock()
+
+        def test_one(app):
+            manager = AppContextManager(app)
+            kept.acquire()
+            {begin}
+
+        def test_two(app):
+            kept.release()
+        """,
+        "-p",
+        "no:randomly",
+        ini=LEAKS_FAIL,
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*the job 'lock.acquire' still runs in the thread '*', begun by 'test_one' (test_shop.py:12). *"
+        ]
+    )
+
+
 def test_a_clean_up_of_the_app_that_fails(inner: Inner) -> None:
     """The test is rolled back all the same, and the next one is isolated."""
     result = inner.run("""
