@@ -68,7 +68,10 @@ class LeakWatch:
     def report(self) -> list[str]:
         """What is left, a sentence for each."""
         going_on = self._going_on()
-        contexts = [*self.contexts(self._tops), *self._contexts.here()]
+        contexts = [
+            *self._contexts.on_top(self._tops, is_last=True),
+            *self._contexts.here(),
+        ]
         return list(dict.fromkeys([*self._scopes(), *contexts, *self._connections(), *going_on]))
 
     def scopes(self) -> Iterator[str]:
