@@ -208,3 +208,13 @@ def test_a_path_that_leads_nowhere(inner: Inner) -> None:
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["The setting 'mocked-engines' names 'shop.nothing.engine', *"])
     result.stdout.no_fnmatch_line("*During handling*")
+
+
+@pytest.mark.parametrize("path", ["session", "shop.", "shop db.session", "shop/db.session"])
+def test_what_is_no_path(inner: Inner, path: str) -> None:
+    """It is told once, before a test begins."""
+    result = inner.run("def test_one(): pass", ini=f"mocked-sessions = '{path}'")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [f"ERROR: The setting 'mocked-sessions' names '{path}', which is no import path. *"]
+    )
