@@ -35,8 +35,8 @@ __all__ = [
     "current_unit",
     "existing_unit",
     "find_unit",
-    "is_over",
     "refusing",
+    "unit_of",
 ]
 
 _UNIT = "_safesession_unit"
@@ -273,10 +273,9 @@ def existing_unit() -> Unit | None:
     return getattr(_context.get(None), _UNIT, None)
 
 
-def is_over(context: AppContext | None) -> bool:
-    """Whether *context* has come to its end."""
-    unit: Unit | None = getattr(context, _UNIT, None)
-    return unit is not None and unit.ended
+def unit_of(context: AppContext | None) -> Unit | None:
+    """The unit of work of *context*, if it has one already."""
+    return getattr(context, _UNIT, None)
 
 
 def find_unit() -> Unit | None:

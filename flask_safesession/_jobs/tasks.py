@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from asyncio import Task
 from collections.abc import Callable, Coroutine, Mapping
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -57,9 +57,9 @@ def make_task(options: JobOptions, coro: Coroutine[Any, Any, T], name: str | Non
     return task
 
 
-def running_tasks() -> dict[Task[Any], FrameType]:
-    """Those whose coroutine has not ended, with its frame."""
-    return {task: coro.cr_frame for task, coro in list(_running.items()) if coro.cr_frame}
+def running_tasks() -> dict[Task[Any], Any]:
+    """Those whose coroutine has not ended, with it."""
+    return {task: coro for task, coro in list(_running.items()) if coro.cr_frame}
 
 
 def _ended(task: Task[Any]) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from . import _dropin, _fixtures
 from ._marks import check, place_guard
+from ._settings import MOCKED, check_settings
 
 _OTHER = "pytest_flask_sqlalchemy"
 
@@ -42,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="",
     )
     if find_spec(_OTHER) is None:
-        for kind in ("engines", "sessions", "sessionmakers"):
+        for kind in MOCKED:
             parser.addini(
                 f"mocked-{kind}", f"import paths of {kind} that stand for those of the test", "args"
             )
@@ -58,21 +59,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_fixtures, "safesession-fixtures")
     if find_spec(_OTHER) is None:
         config.pluginmanager.register(_dropin, "safesession-dropin")
-    for name, allowed in _ALLOWED.items():
-        if config.getini(name) not in allowed:
-            raise pytest.UsageError(
-                f"'{name} = {config.getini(name)}' is not known. Give one of {', '.join(map(repr, allowed))}."
-            )
+    check_settings(config, has_mocked=find_spec(_OTHER) is None)
     if config.getini("safesession_db_access") == "explicit":
         from ._explicit import ExplicitAccess
 
         config.pluginmanager.register(ExplicitAccess(), "safesession-explicit")
-
-
-_ALLOWED = {
-    "safesession_db_access": ("free", "explicit"),
-    "safesession_leaks": ("warn", "error", "off"),
-}
 
 
 @pytest.hookimpl(wrapper=True)

@@ -64,15 +64,20 @@ class AsyncSharedConnection(SharedConnection):
         )
 
     def close(self) -> None:
-        super().close()
-        self.loop.stop()
+        try:
+            super().close()
+        finally:
+            self.loop.stop()
 
     def _open(self) -> None:
         self.loop.run(super()._open)
 
     def _give_back(self, fairy: PoolProxiedConnection) -> None:
-        self.database.close(fairy.dbapi_connection)
-        self.loop.run(fairy.invalidate)  # its loop ends
+        try:
+            with self.loss.told(fairy):
+                self.database.close(fairy.dbapi_connection)
+        finally:
+            self.loop.run(fairy.invalidate)  # its loop ends
 
     def _send(self, *statements: str) -> None:
         _ = self._lent  # says it where the test is over

@@ -10,19 +10,24 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from .._core.driver_codes import sqlite_text
+from .._core.driver_codes import mark_timeout, sqlite_text
 from .._core.faults.table import CATEGORIES, Category, category
 
-__all__ = ["LOST", "check_error", "driver_error"]
+__all__ = ["LOST", "check_error", "database", "driver_error", "error_names"]
 
 LOST = {"connection_lost", "server_shutdown"}
 """The categories after which a connection is gone."""
 
 # What a server answers where it does not know the thing, and the classes that have no code of their own.
 _STAND_INS: dict[str, dict[str, str | int]] = {
-    "sqlite": {"deadlock": "SQLITE_BUSY", "statement_timeout": "SQLITE_INTERRUPT"},
+    "sqlite": {"deadlock": "SQLITE_BUSY"},
     "mariadb": {"connection_lost": 2013, "connection_refused": 2003},
-    "postgresql": {"check": "23514", "programming": "42601", "data": "22003"},
+    "postgresql": {
+        "check": "23514",
+        "programming": "42601",
+        "data": "22003",
+        "statement_timeout": "57014",
+    },
 }
 # libpq gives no code for a connection that broke or could not be made.
 _WITHOUT_CODE = {
@@ -48,13 +53,13 @@ def check_error(engine: Engine, name: str) -> None:
     Raises:
         ValueError: With the names that there are.
     """
-    known = _names(engine)
+    known = error_names(engine)
     if name in known:
         return
     is_elsewhere = name in [each.name for each in CATEGORIES]
     close = [] if is_elsewhere else difflib.get_close_matches(name, known, 1)
     hint = f"Did you mean '{close[0]}'?" if close else f"Give one of {', '.join(known)}."
-    raise ValueError(f"'error={name!r}' is nothing that '{_database(engine)}' answers with. {hint}")
+    raise ValueError(f"'{name}' is no error that '{database(engine)}' answers with. {hint}")
 
 
 def driver_error(engine: Engine, name: str) -> BaseException:
@@ -65,44 +70,54 @@ def driver_error(engine: Engine, name: str) -> BaseException:
     """
     check_error(engine, name)
     row = category(name)
-    text = _WITHOUT_CODE.get((_database(engine), name))
+    text = _WITHOUT_CODE.get((database(engine), name))
     if text is not None and engine.dialect.driver == "asyncpg":
         return _asyncpg().asyncpg_error_without_code(engine, name, text)  # type: ignore[no-any-return]
     if text is not None:
         return _plain(engine, name)(text)
     if row.sqlalchemy and not _code(engine, row):
-        return row.sqlalchemy[0](row.meaning)
-    return _MAKERS[_database(engine)](engine, row, _code(engine, row))
+        return row.sqlalchemy[0](_text(row))
+    error = _MAKERS[database(engine)](engine, row, _code(engine, row))
+    if name == "statement_timeout":
+        mark_timeout(error)  # PostgreSQL's code is that of a cancel, too
+    return error
 
 
-def _names(engine: Engine) -> list[str]:
+def error_names(engine: Engine) -> list[str]:
+    """The categories that the database of *engine* answers with."""
     return [
         each.name
         for each in CATEGORIES
         if each.name != "commit_unknown"
         and (
             _code(engine, each)
-            or (_database(engine), each.name) in _WITHOUT_CODE
+            or (database(engine), each.name) in _WITHOUT_CODE
             or (each.sqlalchemy and each.name in ("pool_timeout", "stale_data"))
         )
     ]
 
 
-def _database(engine: Engine) -> str:
+def database(engine: Engine) -> str:
+    """The database of *engine*, as the table of categories names it."""
     return "mariadb" if engine.dialect.name == "mysql" else engine.dialect.name
 
 
 def _code(engine: Engine, row: Category) -> str | int | None:
     """The code that stands for the whole category."""
-    database = _database(engine)
-    stand_in = _STAND_INS.get(database, {}).get(row.name)
-    codes: tuple[str | int, ...] = getattr(row, database, ())
+    name = database(engine)
+    stand_in = _STAND_INS.get(name, {}).get(row.name)
+    codes: tuple[str | int, ...] = getattr(row, name, ())
     return stand_in or next(iter(codes), None)
+
+
+def _text(row: Category) -> str:
+    """What the server says: the table's first sentence, without its remarks."""
+    return row.meaning.split(". ")[0].split(" (")[0].rstrip(".")
 
 
 def _plain(engine: Engine, name: str) -> Callable[..., BaseException]:
     dbapi: Any = engine.dialect.loaded_dbapi
-    if _database(engine) == "sqlite" and name == "connection_lost":
+    if database(engine) == "sqlite" and name == "connection_lost":
         return dbapi.ProgrammingError  # type: ignore[no-any-return]
     kind = _CLASSES.get(name, "OperationalError")
     # SQLAlchemy's module for aiosqlite has not all of the driver's.
@@ -117,17 +132,17 @@ def _asyncpg() -> Any:
 def _postgresql(engine: Engine, row: Category, code: Any) -> BaseException:
     state = code.ljust(5, "0")
     if engine.dialect.driver == "asyncpg":
-        return _asyncpg().asyncpg_error(engine, state, row.meaning)  # type: ignore[no-any-return]
+        return _asyncpg().asyncpg_error(engine, state, _text(row))  # type: ignore[no-any-return]
     driver: Any = importlib.import_module(f"{engine.dialect.driver}.errors")
-    error: Any = driver.lookup(state)(row.meaning)
+    error: Any = driver.lookup(state)(_text(row))
     if error.args and getattr(error, "sqlstate", None) != state:
         # psycopg2 lets the code be set in this way alone.
-        error.__setstate__({"pgcode": state, "pgerror": row.meaning})
+        error.__setstate__({"pgcode": state, "pgerror": _text(row)})
     return error  # type: ignore[no-any-return]
 
 
 def _mariadb(engine: Engine, row: Category, code: Any) -> BaseException:
-    return _plain(engine, row.name)(code, row.meaning)
+    return _plain(engine, row.name)(code, _text(row))
 
 
 def _sqlite(engine: Engine, row: Category, code: Any) -> BaseException:

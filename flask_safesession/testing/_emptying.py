@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from typing_extensions import Self
 
 from .. import errors
+from .._core.places import Place, outside
 from ._access import asked_for
 from ._databases import LOCK_SECONDS
 from ._engines import each_engine
@@ -32,6 +34,10 @@ _WRITES = re.compile(
 )
 _DEFINITIONS = re.compile(
     r"\s*(create|alter|drop|comment|grant|revoke|analyze|vacuum)\b", re.IGNORECASE
+)
+_QUALIFIED = re.compile(rf"{_NAME}\.{_NAME}")
+_MOVES = re.compile(
+    r"\s*(?:set\s+(?:(?:session|local)\s+)?(?:search_path|schema)|use)\b", re.IGNORECASE
 )
 _KEPT = {"alembic_version"}
 
@@ -94,6 +100,8 @@ class _Written:
         self._engine = engine
         self._tables: dict[str, None] = {}
         self._is_known = True
+        self._moved: Place | None = None
+        self._astray: dict[str, None] = {}
         self._look_away = self.watch(engine)
 
     def reaches(self, engine: Engine) -> bool:
@@ -105,31 +113,62 @@ class _Written:
         return tap(engine).look(self._note)
 
     def _note(self, _: Any, statement: str, __: object) -> None:
+        if _MOVES.match(statement):
+            self._moved = self._moved or outside().place
         tables = tables_written(statement)
         if tables is None:
             self._is_known = False
-        else:
-            self._tables.update(dict.fromkeys(tables))
+            return
+        self._tables.update(dict.fromkeys(tables))
+        if self._moved is not None:
+            self._astray.update(dict.fromkeys(tables - self._qualified))
 
     def empty(self) -> None:
         """Empty them; rows that refer to others are deleted first."""
         self._look_away()
         run_for(self._engine, self._empty)
 
+    @property
+    def _qualified(self) -> set[str]:
+        """Those that were written to with the name of their schema or database."""
+        return {each for each in self._tables if _QUALIFIED.fullmatch(each)}
+
     def _empty(self) -> None:
-        if self._is_known:
-            try:
-                self._delete(reversed(self._tables))
-                return
-            except DBAPIError:
-                pass  # a name that is no table, or rows of other tables that refer to these
+        # It fails for a name that is no table, and for rows of other tables that refer to these.
+        if not (self._is_known and self._has_deleted(reversed(self._tables))):
+            self._empty_all()
+        if self._astray:
+            warnings.warn(self._strayed(), errors.SafeSessionWarning, stacklevel=1)
+
+    def _empty_all(self) -> None:
+        every = _all_tables(self._engine)
+        elsewhere = [each for each in reversed(self._tables) if each in self._qualified]
+        if elsewhere and self._has_deleted([*elsewhere, *every]):
+            return
+        for each in elsewhere:  # one of them may be gone
+            self._has_deleted([each])
         try:
-            self._delete(_all_tables(self._engine))
+            self._delete(every)
         except DBAPIError as error:
             raise errors.IsolationUnavailableError(
                 f"The tables that the test has written to could not be emptied, and their rows stay: {error.orig}. "
                 "Close each session and connection, and wait for each job inside the test."
             ) from error
+
+    def _strayed(self) -> str:
+        names = ", ".join(f"'{each}'" for each in self._astray)
+        return (
+            f"{self._moved} changed the schema or database that names are looked up in, and the test then wrote to "
+            f"{names}: rows of tables elsewhere may stay. Write such a table with the name of its schema or database, "
+            "or delete its rows in the test."
+        )
+
+    def _has_deleted(self, tables: Iterable[str]) -> bool:
+        try:
+            self._delete(tables)
+        except DBAPIError:
+            return False
+        return True
 
     def _delete(self, tables: Iterable[str]) -> None:
         statements = [f"DELETE FROM {each}" for each in tables]  # noqa: S608 - as the app's own statements name them

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from flask import Flask
@@ -20,42 +18,19 @@ from .. import errors
 from .._core.dialects import wire_engine
 from .._core.driver_codes import ends_transaction
 from .._core.forks import is_in_memory
-from .._core.places import Place, outside
+from .._core.places import outside
 from .._core.sending import ORIGINAL
 from .._unit import current_rules
-from ._driver_errors import LOST, check_error, driver_error
+from ._driver_errors import LOST, driver_error
 from ._engines import each_engine
+from ._orders import Call, Plan, check_call, make_plan
 from ._pools import LendingPool
 from ._taps import is_introduced, tap
 
 __all__ = ["Faults"]
 
-Call = Literal["commit", "flush", "savepoint", "rollback", "connect", "execute"]
-
-_CALLS = ("commit", "flush", "savepoint", "rollback", "connect", "execute")
 _INJECTED = "_safesession_injected"
 _METHODS = ("do_rollback", "is_disconnect", ORIGINAL)
-
-
-@dataclass
-class Plan:
-    """One error that is to come.
-
-    Attributes:
-        call: What fails.
-        left: How many of these calls are left until then, itself included.
-        error: The category of the error; None for a connection that is to be killed.
-        matching: The statements that count.
-        is_late: The database does its work, and the answer is lost.
-        place: Who ordered it.
-    """
-
-    call: str
-    left: int
-    error: str | None
-    matching: re.Pattern[str] | None
-    is_late: bool
-    place: Place
 
 
 # The error of a flush, until its first statement.
@@ -93,7 +68,7 @@ class Faults:
         self._undo.close()
         if kind is None:
             for plan in self._plans:
-                warnings.warn(_never_came(plan), errors.SafeSessionWarning, stacklevel=2)
+                warnings.warn(plan.never_came, errors.SafeSessionWarning, stacklevel=2)
 
     def _wire(self, engine: Engine) -> Callable[[], None]:
         self._engines.append(engine)
@@ -106,19 +81,19 @@ class Faults:
             call: ``"commit"``, ``"flush"``, ``"savepoint"``, ``"rollback"``, ``"connect"`` (when a connection is taken
                 from the pool) or ``"execute"`` (any statement).
             error: The category of the error, as :func:`flask_safesession.classify` names it.
-            nth: Which of the calls from now on, from 1.
+            nth: Which of the calls from now on, from 1. A call that fails by another order counts too; where two are
+                due at once, the later one is for the next call.
             matching: For ``"execute"``: a regular expression that the statement must contain.
 
         Raises:
-            ValueError: If the call or the error is not known, or the database has no such error.
+            ValueError: If the call or the error is not known, or the database never answers this call with it, or
+                *matching* is no regular expression or not for ``"execute"``.
+            TypeError: If an argument is of another type.
             IsolationUnavailableError: If it would end the connection to SQLite in memory, and with it the database, in
                 a test that is not rolled back.
         """
-        if call not in _CALLS:
-            raise ValueError(f"'{call}' is no call that can fail. Give one of {', '.join(_CALLS)}.")
-        for engine in self._engines:
-            check_error(engine, error)
-        self._order(call, nth, error, matching)
+        check_call(self._engines, call, error)
+        self._order(make_plan(call, nth, error, matching))
 
     def lose_reply(self, call: Literal["commit"] = "commit", *, nth: int = 1) -> None:
         """Let the database commit, and the connection break before its answer arrives.
@@ -129,7 +104,7 @@ class Faults:
         """
         if call != "commit":
             raise ValueError(f"The reply to '{call}' cannot be lost. Give 'commit'.")
-        self._order(call, nth, "connection_lost", is_late=True)
+        self._order(make_plan(call, nth, "connection_lost", is_late=True))
 
     def kill_connection(self) -> None:
         """End the connection of the next statement on the server, before the statement is sent.
@@ -144,23 +119,12 @@ class Faults:
                 "transactions with '@pytest.mark.safesession(isolation=\"commit\")', or let a call fail with "
                 '\'faults.fail("execute", error="connection_lost")\'.'
             )
-        self._order("execute", 1, None)
+        self._order(make_plan("execute", 1, None))
 
-    def _order(
-        self,
-        call: str,
-        nth: int,
-        error: str | None,
-        matching: str | None = None,
-        *,
-        is_late: bool = False,
-    ) -> None:
-        if nth < 1:
-            raise ValueError(f"'nth' is {nth}. Calls are counted from 1.")
-        if call != "connect" and (error is None or error in LOST):
+    def _order(self, plan: Plan) -> None:
+        if plan.call != "connect" and (plan.error is None or plan.error in LOST):
             self._check_memory()
-        pattern = re.compile(matching, re.IGNORECASE) if matching else None
-        self._plans.append(Plan(call, nth, error, pattern, is_late, outside().place))
+        self._plans.append(plan)
 
     def _check_memory(self) -> None:
         for engine in self._engines:
@@ -172,13 +136,13 @@ class Faults:
 
     def due(self, call: str, statement: str = "") -> Plan | None:
         """The plan that this *call* fulfils, if one does."""
-        for plan in self._plans:
-            if plan.call == call and (plan.matching is None or plan.matching.search(statement)):
-                plan.left -= 1
-                if not plan.left:
-                    self._plans.remove(plan)
-                    return plan
-        return None
+        counting = [each for each in self._plans if each.counts(call, statement)]
+        for plan in counting:
+            plan.left -= 1
+        found = next((each for each in counting if each.left < 1), None)
+        if found is not None:
+            self._plans.remove(found)
+        return found
 
     def due_statement(self, statement: str) -> Plan | None:
         """The same for a statement, which may be the first of a flush, or a savepoint."""
@@ -305,10 +269,3 @@ _KILLERS: dict[str, Callable[[Any], str]] = {
     "mysql": _kill_mariadb,
     "mariadb": _kill_mariadb,
 }
-
-
-def _never_came(plan: Plan) -> str:
-    return (
-        f"An error that {plan.place} has ordered for '{plan.call}' never came: {plan.left} more of these calls were to "
-        "be made first. Let the code under test make them inside the test, or take the order back out of it."
-    )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 from flask import Flask
@@ -16,19 +14,15 @@ from typing_extensions import Self
 
 from .._core.holding import LoopEndedError
 from .._core.places import Place, outside
-from .._core.scope import Scope
-from .._jobs.job import PooledJob
-from .._jobs.tasks import running_tasks
-from .._jobs.threads import AppContextThread
 from .._unit import existing_unit
-from ._contexts import FRAMEWORK, ContextWatch, Tops, tops
+from ._blocks import BlockWatch, open_scopes, still_open
+from ._contexts import ContextWatch, Tops, tops
 from ._engines import all_engines_of, engines_of
+from ._jobs import JobWatch
 
 __all__ = ["LeakWatch"]
 
 _GRACE = 1.0  # seconds in which a job that is about to end may do so
-_WAITING = ("threading", "concurrent.", "queue", "selectors", "socket", "sqlalchemy.")
-_JOBS = (PooledJob.__call__.__code__, AppContextThread.run.__code__)  # what a worker of ours runs
 
 
 class LeakWatch:
@@ -46,21 +40,25 @@ class LeakWatch:
         self._takers: dict[Any, threading.Thread] = {}
         self._dropped: list[tuple[Pool, Place]] = []
         self._contexts = ContextWatch(app)
+        self._blocks = BlockWatch()
+        self._jobs = JobWatch()
+        self._looking = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         self._tops = tops()
-        self._known = _scopes()
-        self._tasks = set(running_tasks())
-        self._jobs = {job for job, _ in _find_jobs()}
+        self._known = open_scopes(existing_unit())
         self._home = threading.current_thread()
         event.listen(Pool, "checkout", self._checked_out)
         event.listen(Pool, "checkin", self._checked_in)
         event.listen(Pool, "detach", self._checked_in)
         event.listen(Pool, "invalidate", self._invalidated)
         self._contexts.begin()
+        self._looking.enter_context(self._blocks.watching())
+        self._looking.enter_context(self._jobs.watching())
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._looking.close()
         self._contexts.end()
         event.remove(Pool, "invalidate", self._invalidated)
         event.remove(Pool, "detach", self._checked_in)
@@ -70,13 +68,20 @@ class LeakWatch:
     def report(self) -> list[str]:
         """What is left, a sentence for each."""
         going_on = self._going_on()
-        contexts = [*self.contexts(self._tops), *self._contexts.here()]
-        return list(dict.fromkeys([*self.scopes(), *contexts, *self._connections(), *going_on]))
+        contexts = [
+            *self._contexts.on_top(self._tops, is_last=True),
+            *self._contexts.here(),
+        ]
+        return list(dict.fromkeys([*self._scopes(), *contexts, *self._connections(), *going_on]))
 
     def scopes(self) -> Iterator[str]:
         """The scopes that are open in the context on top, a sentence for each."""
-        for scope in _scopes() - self._known:
-            yield f"the scope '{scope.name}' ({scope.place.where}) is still open"
+        for scope in open_scopes(existing_unit()) - self._known:
+            yield still_open(scope)
+
+    def _scopes(self) -> Iterator[str]:
+        yield from self.scopes()
+        yield from self._blocks.report()
 
     def contexts(self, expected: Tops) -> Iterator[str]:
         """The contexts that are on top, unless they are the *expected* ones."""
@@ -109,20 +114,8 @@ class LeakWatch:
         return found
 
     def _find_going_on(self) -> Iterator[str]:
-        yield from self._find_threads()
-        yield from self._find_tasks()
+        yield from self._jobs.report()
         yield from self._contexts.elsewhere()
-
-    def _find_threads(self) -> Iterator[str]:
-        for job, sentence in _find_jobs():
-            if job not in self._jobs:
-                yield sentence
-
-    def _find_tasks(self) -> Iterator[str]:
-        for task, frame in running_tasks().items():
-            if task not in self._tasks:
-                place = Place(frame.f_code, frame.f_lasti)
-                yield f"a job still runs in the task '{task.get_name()}', in {place}"
 
     def _checked_out(self, _: object, record: object, connection: Any) -> None:
         self._taken[record] = (connection._pool, outside().place)  # noqa: SLF001 - nothing else tells
@@ -137,28 +130,6 @@ class LeakWatch:
             self._dropped.append(self._taken[record])
 
 
-def _scopes() -> set[Scope]:
-    unit = existing_unit()
-    if unit is None:
-        return set()
-    own = [] if unit.scope is None else [unit.scope]
-    return {*own, *(unit.tasks.scopes() if unit.tasks else ())}
-
-
 def _is_one_of(pool: Pool, pools: list[Pool]) -> bool:
     """Whether it is, or is that of an event loop behind one of them: the same listens to both."""
     return any(pool is each or pool.dispatch is each.dispatch for each in pools)
-
-
-def _find_jobs() -> Iterator[tuple[FrameType, str]]:
-    names = {each.ident: each.name for each in threading.enumerate()}
-    for ident, top in sys._current_frames().items():  # noqa: SLF001 - Python's own
-        frame: FrameType | None = top
-        inner = top
-        while frame is not None and frame.f_code not in _JOBS:
-            if not str(frame.f_globals.get("__name__")).startswith(FRAMEWORK + _WAITING):
-                inner = frame
-            frame = frame.f_back
-        if frame is not None:
-            place = Place(inner.f_code, inner.f_lasti)
-            yield frame, f"a job still runs in the thread '{names.get(ident, ident)}', in {place}"

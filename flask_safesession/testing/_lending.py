@@ -21,6 +21,7 @@ from .._core.holding import take_unwatched
 from .._core.places import outside
 from ._databases import Database, Writers, database_of
 from ._loans import Loan
+from ._loss import Loss
 
 __all__ = ["PATIENCE", "SharedConnection"]
 
@@ -51,6 +52,7 @@ class SharedConnection:
         self._collected: list[Loan] = []
         self._is_closed = False
         self._is_entangled = False
+        self.loss = Loss(engine)
         self._numbers = 0
         self.lent: list[Loan] = []
         self.remarks: list[str] = []
@@ -130,7 +132,7 @@ class SharedConnection:
         if loan.commits_by_itself:
             self.commit(loan)
             return
-        with self._turn:
+        with self._turn, self._unless_lost():
             self._bury()
             self._wait(lambda: self._may_roll_back(loan), loan)
             if self._above(loan) and not loan.must_be_undone:
@@ -153,6 +155,18 @@ class SharedConnection:
             if fairy is not None and fairy.dbapi_connection is not None:
                 self._give_back(fairy)
 
+    @contextlib.contextmanager
+    def _unless_lost(self) -> Iterator[None]:
+        """Undo; there is nothing to be undone on a connection that broke, and who met its error has that."""
+        try:
+            yield
+        except errors.IsolationUnavailableError:
+            if not self.loss.is_known:
+                raise
+            for loan in self._stack:
+                loan.is_open = False
+            self._stack.clear()
+
     def _open(self) -> None:
         fairy = take_unwatched(self.real_pool)
         if commits_by_itself(self.engine.dialect, fairy):
@@ -165,7 +179,12 @@ class SharedConnection:
         self.database.open(fairy.dbapi_connection)
 
     def _give_back(self, fairy: PoolProxiedConnection) -> None:
-        self.database.close(fairy.dbapi_connection)
+        try:
+            with self.loss.told(fairy):
+                self.database.close(fairy.dbapi_connection)
+        except errors.IsolationUnavailableError:
+            fairy.invalidate()
+            raise
         fairy.close()
 
     @property
@@ -282,13 +301,11 @@ class SharedConnection:
                 self.rollback(loan)
 
     def _send(self, *statements: str) -> None:
-        raw: Any = self._lent.dbapi_connection
-        cursor = raw.cursor()
-        try:
+        fairy = self._lent
+        raw: Any = fairy.dbapi_connection
+        with self.loss.told(fairy), contextlib.closing(raw.cursor()) as cursor:
             for statement in statements:
                 cursor.execute(statement)
-        finally:
-            cursor.close()
 
 
 def _lives(thread: int) -> bool:

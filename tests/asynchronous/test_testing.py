@@ -316,4 +316,9 @@ def test_a_scope_and_a_task_that_are_left(sqlite_kit: Kit) -> None:
 
     scope, job = run(kit, main)
     assert re.fullmatch(r"the scope 'open' \(.*test_testing.py:\d+\) is still open", scope)
-    assert job.startswith("a job still runs in the task 'working', in 'wait' (")
+    place = r"\(.*test_testing.py:\d+\)"
+    name = re.escape("test_a_scope_and_a_task_that_are_left.<locals>.wait")
+    assert re.fullmatch(
+        f"the job '{name}' still runs in the task 'working', begun by 'main' {place}, and is in 'wait' {place}",
+        job,
+    )

@@ -311,7 +311,10 @@ LEAKS = """
 SCOPE = "the scope 'open' (test_shop.py:26) is still open; "
 CONTEXT = "an application context is still pushed, by 'test_scope' (test_shop.py:25); "
 CONNECTION = "a connection is still out of its pool, taken by 'names' (shop.py:*)."
-JOB = "a job still runs in the thread 'ThreadPoolExecutor-*', in 'waits' (test_shop.py:20)."
+JOB = (
+    "the job 'test_job.<locals>.waits' still runs in the thread 'ThreadPoolExecutor-*', "
+    "begun by 'test_job' (test_shop.py:22), and is in 'waits' (test_shop.py:20)."
+)
 
 
 def test_leaks_are_warned_about(inner: Inner) -> None:

@@ -109,6 +109,40 @@ def test_a_job_of_an_earlier_test(inner: Inner) -> None:
     result.assert_outcomes(passed=3, errors=1)
 
 
+@pytest.mark.parametrize(
+    "begin",
+    ["manager.thread(kept.acquire).start()", "manager.executor(1).submit(kept.acquire)"],
+    ids=["thread", "executor"],
+)
+def test_a_job_that_is_no_function_of_python(inner: Inner, begin: str) -> None:
+    """It is named with the line that began it, and no line of the extension's own."""
+    result = inner.run(
+        f"""
+        import threading
+        from flask_safesession import AppContextManager
+
+        kept = threading.Lock()
+
+        def test_one(app):
+            manager = AppContextManager(app)
+            kept.acquire()
+            {begin}
+
+        def test_two(app):
+            kept.release()
+        """,
+        "-p",
+        "no:randomly",
+        ini=LEAKS_FAIL,
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*the job 'lock.acquire' still runs in the thread '*', begun by 'test_one' (test_shop.py:12). *"
+        ]
+    )
+
+
 def test_a_clean_up_of_the_app_that_fails(inner: Inner) -> None:
     """The test is rolled back all the same, and the next one is isolated."""
     result = inner.run("""
@@ -174,3 +208,13 @@ def test_a_path_that_leads_nowhere(inner: Inner) -> None:
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["The setting 'mocked-engines' names 'shop.nothing.engine', *"])
     result.stdout.no_fnmatch_line("*During handling*")
+
+
+@pytest.mark.parametrize("path", ["session", "shop.", "shop db.session", "shop/db.session"])
+def test_what_is_no_path(inner: Inner, path: str) -> None:
+    """It is told once, before a test begins."""
+    result = inner.run("def test_one(): pass", ini=f"mocked-sessions = '{path}'")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [f"ERROR: The setting 'mocked-sessions' names '{path}', which is no import path. *"]
+    )
