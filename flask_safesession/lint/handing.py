@@ -111,8 +111,9 @@ def handings(analysis: Analysis) -> Iterator[Handing]:
 def _aliases(analysis: Analysis) -> Iterator[str]:
     """Return the names that the files give to what they import: ``from threading import Thread as T``."""
     for module in analysis.project.modules:
-        for function in (module, *module.everything()):
-            for name, target in function.facts.imports.items():
+        inner = (each.facts.imports for each in module.everything())
+        for imports in (module.facts.imports, *inner):
+            for name, target in imports.items():
                 last = target.rpartition(".")[2]
                 if last != name and last in _NAMES:
                     yield name

@@ -48,6 +48,8 @@ def without_own_imports(old: cst.CSTNode, new: cst.CSTNode) -> cst.CSTNode:
     if not isinstance(old, cst.FunctionDef) or not isinstance(new, cst.FunctionDef):
         return new
     body = statements(new.body)
+    if not any(map(_is_import, body)):
+        return new
     unused = _words_in(statements(old.body)) - _words_in(body)
     left = _without_unused(body, unused)
     return new if left == body else new.with_changes(body=suite_of(new.body, left))

@@ -202,9 +202,7 @@ def _applied(files: Files, changes: Sequence[Change]) -> dict[str, bytes]:
 
 
 def _written(files: Files, file: File, changes: Sequence[Change]) -> bytes:
-    edits = {
-        old: without_own_imports(old, new) for each in changes for old, new in each.edits.items()
-    }
+    edits = {old: new for each in changes for old, new in each.edits.items()}
     new = file.tree.visit(_Replace(edits))
     wanted = frozenset(name for each in changes for name in each.imports[file.name])
     return tidied(file.tree, new, _imports(files, file, wanted)).bytes
@@ -238,4 +236,4 @@ class _Replace(cst.CSTTransformer):
     def on_leave(  # type: ignore[override]
         self, original_node: cst.CSTNode, updated_node: cst.CSTNode
     ) -> cst.CSTNode:
-        return self.edits.get(original_node, updated_node)
+        return without_own_imports(original_node, self.edits.get(original_node, updated_node))

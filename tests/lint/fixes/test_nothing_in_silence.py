@@ -124,7 +124,7 @@ def work(sessions):
     "'SessionLocal()': its block stands on one line": """\
 def work(): db = SessionLocal(); db.add(Item()); db.commit(); db.close()  # here
 """,
-    "'create': 'create' is handed on at work.py:26, and whoever calls it is not seen": """\
+    "'create': 'create' is handed on at work.py:24, and whoever calls it is not seen": """\
 def create(name):
     db.session.add(Item(name=name))
     db.session.commit()  # here

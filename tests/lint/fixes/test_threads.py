@@ -171,7 +171,8 @@ def test_a_thread_by_another_name_gets_the_app() -> None:
     new = rewritten(
         "from threading import Thread as T\n\nfrom store.shop import Item, db\n\n\n"
         "def store():\n    db.session.add(Item(name='x'))\n    db.session.commit()\n\n\n"
-        "def start():\n    T(target=store).start()\n"
+        "def start():\n    T(target=store).start()\n\n\n"
+        "def again():\n    from threading import Thread as Own\n\n    Own(target=store).start()\n"
     )
     assert "AppContextManager().thread(store).start()" in new
     assert "threading" not in new

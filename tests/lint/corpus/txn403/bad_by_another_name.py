@@ -11,7 +11,13 @@ def job():
 
 def start():
     T(target=job).start()  # TXN403
+
+
+def start_later():
     Tm(5, job).start()  # TXN403
+
+
+def start_one_of_many():
     with Pool() as workers:
         workers.submit(job)  # TXN403
 
