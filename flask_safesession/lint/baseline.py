@@ -87,7 +87,8 @@ class Baseline:
         try:
             write_atomically(file, "".join(lines).encode("utf-8", "surrogateescape"))
         except OSError as error:
-            raise CannotRunError(f"The baseline '{file}' could not be written: {error}") from error
+            reason = error.strerror or error
+            raise CannotRunError(f"The baseline '{file}' could not be written: {reason}") from error
 
 
 def _key(finding: Finding) -> Key:

@@ -51,7 +51,10 @@ def split_ids(values: Iterable[str], where: str) -> tuple[str, ...]:
     Raises:
         CannotRunError: If no rule begins with one of them.
     """
-    names = tuple(part.strip().upper() for value in values for part in value.split(","))
+    written = tuple(values)
+    names = tuple(part.strip().upper() for value in written for part in value.split(","))
+    if written and not any(names):
+        raise CannotRunError(f"{where} names no rule. Name one, such as 'TXN301', or leave it out.")
     for name in filter(None, names):
         if not is_prefix(name):
             raise CannotRunError(

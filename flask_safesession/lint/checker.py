@@ -31,7 +31,7 @@ from .wiring import wired
 __all__ = ["Cache", "check", "is_test"]
 
 # What is kept of a file changes with the code that extracts it.
-_FORMAT = "2"
+_FORMAT = "3"
 _AT_ONCE = 32
 _TEST_DIRECTORIES = frozenset({"test", "tests", "migrations", "alembic"})
 

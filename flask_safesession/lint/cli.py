@@ -144,7 +144,8 @@ def _write(file: Path, rendered: str) -> None:
     try:
         write_atomically(file, rendered.encode("utf-8", "backslashreplace"))
     except OSError as error:
-        raise CannotRunError(f"'{file}' could not be written: {error}") from error
+        reason = error.strerror or error
+        raise CannotRunError(f"'{file}' could not be written: {reason}") from error
 
 
 main = DefaultGroup("safesession", commands=[check, fix])

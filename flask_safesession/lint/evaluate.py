@@ -225,9 +225,12 @@ class Evaluator:
             for function, each in origin.globals_set_inside.get(own, ())
         ]
         value = self.best(values)
-        if value is None:
-            return self.project.member(module, name)
-        return global_session(value, own, origin)
+        if value is not None:
+            return global_session(value, own, origin)
+        value = self.project.member(module, name)
+        if value is None and name in module.facts.imports:  # 'try: import … except: name = None'
+            value = self._imported(module.facts.imports[name], module)
+        return value
 
     @staticmethod
     def original(name: str, module: Module, origin: Module) -> str:

@@ -70,8 +70,11 @@ def fix(
     files = _files(paths, configuration)
     contents, unread = _read(files)
     wanted = _wanted(paths, configuration)
+    linked = {name for name in wanted if name in files and not _is_below(files[name], paths)}
+    wanted -= linked
     outcome = _rewritten(contents, configuration, wanted & contents.keys(), frozenset(factory))
     left = [each for each in unread if each.path in wanted]
+    left += _linked(linked, contents)
     outcome = replace(outcome, left=tuple(sorted((*left, *outcome.left))))
     _report(outcome, configuration.root)
     if not write:
@@ -115,6 +118,20 @@ def _wanted(paths: Iterable[Path], configuration: Configuration) -> frozenset[st
     root, options = configuration.root, configuration.options
     names = {relative_name(each, root) for each in collect(paths, options.exclude, root=root)}
     return frozenset(names if options.tests else {each for each in names if not is_test(each)})
+
+
+def _is_below(file: Path, paths: Iterable[Path]) -> bool:
+    """Whether what *file* leads to lies below *paths*; a link may lead anywhere."""
+    whole = file.resolve()
+    return any(whole.is_relative_to(each.resolve()) for each in paths)
+
+
+def _linked(names: Iterable[str], contents: Mapping[str, bytes]) -> list[Left]:
+    """Return a line for each link to a file elsewhere that may work on sessions."""
+    from .fixes.changes import Left
+
+    reason = "it is a link to a file that is not below the PATHS"
+    return [Left(each, 1, reason) for each in names if b"ession" in contents.get(each, b"")]
 
 
 def _files(paths: tuple[Path, ...], configuration: Configuration) -> dict[str, Path]:

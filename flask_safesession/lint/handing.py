@@ -95,7 +95,7 @@ class Handing:
 def handings(analysis: Analysis) -> Iterator[Handing]:
     """Return every such call of the project."""
     sinks = analysis.project.options.sinks
-    names = _NAMES | {each.name for each in _thread_classes(analysis)}
+    names = _NAMES | {each.name for each in _thread_classes(analysis)} | set(_aliases(analysis))
     for scope, call in analysis.calls():
         name = last_name(call.func)
         if name in names or (sinks and analysis.effects.is_named(call, scope, sinks)):
@@ -106,6 +106,17 @@ def handings(analysis: Analysis) -> Iterator[Handing]:
         yield from _scheduled_functions(function, analysis)
         if function.facts.is_async:
             yield from _forgotten_tasks(function, analysis)
+
+
+def _aliases(analysis: Analysis) -> Iterator[str]:
+    """Return the names that the files give to what they import: ``from threading import Thread as T``."""
+    for module in analysis.project.modules:
+        inner = (each.facts.imports for each in module.everything())
+        for imports in (module.facts.imports, *inner):
+            for name, target in imports.items():
+                last = target.rpartition(".")[2]
+                if last != name and last in _NAMES:
+                    yield name
 
 
 def _thread_classes(analysis: Analysis) -> Iterator[Class]:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .effects import Effect, is_bound, last_name
+from .effects import Effect, last_name
 from .facts import Await, Call, Const, Expression, Group, If, Statement, Try
 from .flow import Flow, TooManyPaths
-from .origins import argument_for
+from .lent import ended_by_callee, gives_session_to_unread
 from .symbols import Function
 from .values import Registry, Session
 from .walk import calls_of, children, expressions_of
@@ -22,13 +22,16 @@ __all__ = ["left_open"]
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """Whether the session may be open, and whether it must have been closed for a truth test to fail."""
+    """Whether the session may be open, and whether a function that was not read may have closed it."""
 
     open: bool
+    lent: bool = False
 
 
 _OPEN = _State(open=True)
 _CLOSED = _State(open=False)
+_LENT = _State(open=False, lent=True)
+_CLOSING = frozenset({"close"})
 
 
 class _Open(Flow[_State]):
@@ -44,7 +47,8 @@ class _Open(Flow[_State]):
 
     def join(self, states: Iterable[_State]) -> _State:
         """Return open if it is open on one of the paths."""
-        return _State(any(each.open for each in states))
+        known = list(states)
+        return _State(any(each.open for each in known), any(each.lent for each in known))
 
     def evaluate(self, expression: Expression, state: _State) -> _State:
         """Return the state after making or closing calls."""
@@ -53,7 +57,20 @@ class _Open(Flow[_State]):
                 state = _OPEN
             elif self._closes(call):
                 state = _CLOSED
+            elif self._lends(call):
+                state = _LENT if state.open else state
+            elif state.lent and self._uses(call):
+                state = _OPEN
         return state
+
+    def _lends(self, call: Call) -> bool:
+        """Whether *call* gives the session to a function that was not read, and which may close it."""
+        effects = self.analysis.effects
+        return any(map(self._is_it, gives_session_to_unread(call, self.scope, effects)))
+
+    def _uses(self, call: Call) -> bool:
+        effects = self.analysis.effects
+        return any(each.key == self.session.key for each, _ in effects.on(call, self.scope))
 
     def _closes(self, call: Call) -> bool:
         known = self._known.get(id(call))
@@ -77,14 +94,8 @@ class _Open(Flow[_State]):
 
     def _is_closed_below(self, call: Call) -> bool:
         """Whether a function that *call* reaches closes the parameter that the session is given for."""
-        action = self.analysis.effects.action(call, self.scope)
-        for callee in action.callees:
-            bound = is_bound(callee, action)
-            for name, methods in callee.uses.items():
-                given = argument_for(call, callee, name, bound=bound)
-                if "close" in methods and given is not None and self._is_it(given):
-                    return True
-        return False
+        given = ended_by_callee(call, self.scope, self.analysis.effects, _CLOSING)
+        return any(map(self._is_it, given))
 
     def _is_it(self, expression: Expression) -> bool:
         found = self.analysis.evaluator.session(expression, self.scope)
@@ -110,7 +121,7 @@ class _Open(Flow[_State]):
 
     def may_raise(self, expression: Expression) -> bool:
         """Take it that closing a session works."""
-        return not any(self._closes(each) for each in calls_of(expression))
+        return not any(self._closes(each) or self._lends(each) for each in calls_of(expression))
 
     def never_returns(self, expression: Expression) -> bool:
         """Whether a call in it always raises."""

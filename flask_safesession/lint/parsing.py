@@ -60,9 +60,22 @@ _SQLALCHEMY_WORDS = (
 )
 
 
+_CLOSED = re.compile(rb"\b(\w+)\.close\(\)")
+_PARAMETERS = re.compile(rb"\bdef \w+\(([^)]*)\)")
+_NAME = re.compile(rb"\w+")
+
+
 def is_relevant(data: bytes) -> bool:
     """Whether anything in a file can matter to a rule."""
-    return any(word in data for word in _WORDS)
+    return any(word in data for word in _WORDS) or _closes_a_parameter(data)
+
+
+def _closes_a_parameter(data: bytes) -> bool:
+    """Whether a function may close a session that it gets: ``def bye(s): s.close()``."""
+    if b".close()" not in data:
+        return False
+    closed = set(_CLOSED.findall(data)) - {b"self", b"cls"}
+    return any(closed.intersection(_NAME.findall(given)) for given in _PARAMETERS.findall(data))
 
 
 def uses_sqlalchemy(data: bytes) -> bool:

@@ -93,7 +93,10 @@ class Results:
     def _method_result(self, call: Call, scope: Function) -> Value:
         name = last_name(call.func)
         if name == "next" and call.args and isinstance(call.func, str):
-            return self.evaluator.iterated(call.args[0], scope)
+            value = self.evaluator.iterated(call.args[0], scope)
+            if isinstance(value, Session) and value.origin == "scope":
+                return made(call, scope, "next()", is_async=value.is_async)  # its generator is gone
+            return value
         if name == "_get_current_object":
             return Result("current object")
         owner = self.evaluator.owner_of(call.func, scope)

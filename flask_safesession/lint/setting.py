@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Written", "set_attributes"]
 
+_GETS = frozenset({"get", "get_one", "get_or_404"})
 _DETACHES = frozenset({"expunge", "expunge_all", "make_transient"})
 
 
@@ -41,19 +42,19 @@ def set_attributes(scope: Function, kind: str, analysis: Analysis) -> Iterator[W
             session = _read_from(row, scope, analysis) if row is not None else None
             if session is not None and _is_column(row, name, scope, analysis):
                 at = Place(statement.line, 0, statement.line, 0)
-                yield Written(session, at, f"'{name}' of a row of '{session.text}' is set")
+                what = f"'{name}'" if name else "a column"
+                yield Written(session, at, f"{what} of a row of '{session.text}' is set")
 
 
 def _set_by(statement: Statement) -> Iterator[tuple[Expression, str]]:
-    """Return what may be a row, with the name that *statement* sets: ``row.a, row.b = …``, ``setattr(row, "a", …)``."""
+    """Return what may be a row, with the name that *statement* sets; it is empty for ``setattr(row, key, …)``."""
     targets = statement.targets if isinstance(statement, Assign) else ()
     for target in targets:
         yield from map(_split, flat(target))
     call = statement.value if isinstance(statement, ExpressionStatement) else None
     if isinstance(call, Call) and call.func == "setattr" and len(call.args) == 3:
         row, name, _ = call.args
-        if isinstance(name, Const):
-            yield row, str(name.value)
+        yield row, str(name.value) if isinstance(name, Const) else ""
 
 
 def _changes(scope: Function) -> bool:
@@ -89,10 +90,19 @@ def _reads(value: Expression, scope: Function, analysis: Analysis) -> Session | 
 
 def _is_column(row: Expression, name: str, scope: Function, analysis: Analysis) -> bool:
     value = analysis.evaluator.value(row, scope)
+    if not name and value is None:
+        return _is_got(row, scope)
     if not isinstance(value, Instance) or value.call is not None:
         return False
-    return analysis.evaluator.is_model(value.cls) and any(
-        _declares(each, name) for each in analysis.project.ancestry(value.cls)
+    declared = (_declares(each, name) for each in analysis.project.ancestry(value.cls))
+    return analysis.evaluator.is_model(value.cls) and (not name or any(declared))
+
+
+def _is_got(row: Expression, scope: Function) -> bool:
+    """Whether ``get()`` of a session gave the row; its model is in a file that was not read."""
+    values = [each.value for each in scope.bindings.get(row, ())] if isinstance(row, str) else []
+    return bool(values) and all(
+        isinstance(each, Call) and last_name(each.func) in _GETS for each in values
     )
 
 

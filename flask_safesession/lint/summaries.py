@@ -8,6 +8,7 @@ from dataclasses import replace
 from .effects import ROUNDS, Action, Effect, Effects, Summary, last_name
 from .facts import Call, Expression, Handler, Statement, Try, With
 from .findings import Step
+from .lent import ended_by_callee, gives_session_to_unread
 from .symbols import Function
 from .values import ClassValue, External, FunctionValue, Session
 from .vocabulary import ALL_ERRORS, AMBIGUOUS_ERRORS, DATABASE_ERRORS, DATABASE_PACKAGES
@@ -30,6 +31,7 @@ _OWNERS = frozenset(
 # A wait further away is seldom the caller's to mend, and often behind a condition that it does not meet.
 _DEEPEST_WAIT = 1
 _DEEPEST_FAILURE = 2
+_HEALING = frozenset({"rollback", "close"})
 
 Callers = dict[str, list[tuple[Function, Call]]]
 
@@ -262,7 +264,7 @@ def heals(body: Iterable[Statement], scope: Function, effects: Effects) -> bool:
         ):
             return True
         action = effects.action(call, scope)
-        if action.effect & (Effect.ROLLBACK | Effect.CLOSE):
+        if action.effect & (Effect.ROLLBACK | Effect.CLOSE) or _is_given_away(call, scope, effects):
             return True
         if action.callees and any(
             _heals_by_summary(effect)
@@ -271,6 +273,14 @@ def heals(body: Iterable[Statement], scope: Function, effects: Effects) -> bool:
         ):
             return True
     return False
+
+
+def _is_given_away(call: Call, scope: Function, effects: Effects) -> bool:
+    """Whether a session goes to a function that ends it by any name, or that was not read and may."""
+    ended = ended_by_callee(call, scope, effects, _HEALING)
+    if any(effects.evaluator.session(each, scope) is not None for each in ended):
+        return True
+    return any(True for _ in gives_session_to_unread(call, scope, effects))
 
 
 def _heals_by_summary(effect: Effect) -> bool:

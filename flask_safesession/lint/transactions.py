@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .effects import Action, Effect, last_name, text_of
 from .facts import Assign, Await, Call, Expression, Statement
 from .findings import Step
 from .flow import Flow, TooManyPaths
+from .opened import Inside, Open, joined
 from .symbols import Function
 from .values import Instance, Session
 from .waiting import enqueues, waits
@@ -20,56 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Transactions", "follow"]
 
-State = dict[str, "_Open"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Open:
-    """An open transaction of one session.
-
-    Attributes:
-        session: The session.
-        sent: The first statement, or what stands for it.
-        written: The first write.
-        changed: The first attribute of an instance that was set.
-        waited: The calls that waited since then.
-        queued: The calls that handed work to a queue since then.
-        begun: The ``begin()`` that nobody kept the result of.
-    """
-
-    session: Session
-    sent: Step | None = None
-    written: Step | None = None
-    changed: Step | None = None
-    waited: frozenset[int] = frozenset()
-    queued: frozenset[int] = frozenset()
-    begun: Step | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Inside:
-    """A call that was made inside a transaction.
-
-    Attributes:
-        call: The call.
-        text: What it does, by name.
-        session: Whose transaction it is.
-        opened: The statement or write that came before it.
-        ended: The commit that came after it, where one was seen.
-        deeper: Where the waiting happens, if it is not this very call.
-    """
-
-    call: Call
-    text: str
-    session: Session
-    opened: Step
-    ended: Step | None = None
-    deeper: Step | None = None
-
-    def steps(self, path: str, does: str) -> list[Step]:
-        """Return the path in words; *does* says what the call itself does."""
-        own = sorted((self.opened, Step(path, self.call.at.line, does)), key=lambda each: each.line)
-        return own + [each for each in (self.deeper, self.ended) if each is not None]
+State = dict[str, "Open"]
 
 
 class Transactions(Flow[State]):
@@ -85,6 +37,7 @@ class Transactions(Flow[State]):
         self.queues: dict[int, Inside] = {}
         self.begins: dict[int, Inside] = {}
         self._seen: dict[int, Inside] = {}
+        self._kept: set[str] = set()
         self._jobs: dict[str, tuple[Call, str]] = {}
 
     # --- the flow
@@ -94,7 +47,7 @@ class Transactions(Flow[State]):
         merged: State = {}
         for state in states:
             for key, each in state.items():
-                merged[key] = _joined(merged[key], each) if key in merged else each
+                merged[key] = joined(merged[key], each) if key in merged else each
         return merged
 
     def evaluate(self, expression: Expression, state: State) -> State:
@@ -111,7 +64,7 @@ class Transactions(Flow[State]):
         if not isinstance(call, Call) or session is None or not action.effect & Effect.BEGIN:
             return state
         step = Step(self.scope.path, call.at.line, f"'{text_of(call.func)}()' begins")
-        current = replace(state.get(session.key, _Open(session)), begun=step if begun else None)
+        current = replace(state.get(session.key, Open(session)), begun=step if begun else None)
         return {**state, session.key: current}
 
     def assign(self, statement: Statement, state: State) -> State:
@@ -228,14 +181,16 @@ class Transactions(Flow[State]):
     def _apply(self, call: Call, session: Session, effect: Effect, state: State) -> State:
         current = state.get(session.key)
         opened = (current.sent or current.begun) if current is not None else None
-        if effect & Effect.BEGIN and opened is not None:
-            self.begins.setdefault(id(call), Inside(call, text_of(call.func), session, opened))
+        if effect & Effect.BEGIN:
+            self._kept.add(session.key)
+            if opened is not None:
+                self.begins.setdefault(id(call), Inside(call, text_of(call.func), session, opened))
         if effect & Effect.ENDS:
             if current is not None and effect & Effect.COMMIT:
                 ended = Step(self.scope.path, call.at.line, f"'{text_of(call.func)}()' commits")
                 self._confirm(current, ended)
             return {key: each for key, each in state.items() if key != session.key}
-        current = current or _Open(session)
+        current = current or Open(session)
         step = Step(
             self.scope.path,
             call.at.line,
@@ -250,8 +205,16 @@ class Transactions(Flow[State]):
                 if effect & Effect.READ or (current.written is not None and effect & Effect.FLUSH)
                 else None
             )
-            current = replace(current, written=current.written or step, sent=sent)
+            begun = current.begun or (step if self._begins_by_itself(call, session) else None)
+            current = replace(current, written=current.written or step, sent=sent, begun=begun)
         return {**state, session.key: current}
+
+    def _begins_by_itself(self, call: Call, session: Session) -> bool:
+        """Whether it is an ``add()`` that begins; what a ``begin()`` has begun may end out of sight."""
+        return (
+            session.key not in self._kept
+            and self.effects.action(call, self.scope).session is not None
+        )
 
     def _after_job(self, call: Call, session: Session) -> None:
         """Report the job whose result the row that is added now was made from."""
@@ -270,7 +233,7 @@ class Transactions(Flow[State]):
             values += [each.value for each in self.scope.bindings.get(argument, ())]
         return any(_mentions(each, job) for each in values if not isinstance(each, str))
 
-    def _confirm(self, current: _Open, ended: Step) -> None:
+    def _confirm(self, current: Open, ended: Step) -> None:
         for each in current.waited:
             self.waits.setdefault(each, replace(self._seen[each], ended=ended))
         for each in current.queued:
@@ -302,18 +265,6 @@ def follow(scope: Function, analysis: Analysis) -> Transactions | None:
     except TooManyPaths:
         return None
     return flow
-
-
-def _joined(one: _Open, other: _Open) -> _Open:
-    return _Open(
-        one.session,
-        one.sent or other.sent,
-        one.written or other.written,
-        one.changed or other.changed,
-        one.waited | other.waited,
-        one.queued | other.queued,
-        one.begun or other.begun,
-    )
 
 
 def _mentions(expression: Expression, name: str) -> bool:

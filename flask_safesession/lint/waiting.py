@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .effects import last_name, text_of
-from .facts import Call, Const
+from .facts import Call, Const, Expression
 from .surroundings import (
     EXECUTORS,
     ON_COMMIT,
@@ -27,6 +27,7 @@ __all__ = ["delay_of", "enqueues", "hands_over", "waits"]
 
 _QUIET_POPEN = frozenset({"kill", "terminate", "send_signal", "pid", "returncode"})
 _CONNECTS_TO = frozenset({"smtplib.SMTP", "smtplib.SMTP_SSL"})
+_DELAYS = frozenset({"countdown", "eta"})
 _ACTOR_MARKS = frozenset({"actor", "task", "job"})
 
 
@@ -81,7 +82,12 @@ def delay_of(call: Call) -> str:
     """Return the argument by which a message waits before it is worked on, empty where it does not."""
     if last_name(call.func) not in TASK_METHODS | QUEUE_METHODS:
         return ""
-    return next((key for key, _ in call.keywords if key in {"countdown", "eta"}), "")
+    return next((key for key, value in call.keywords if key in _DELAYS and _delays(value)), "")
+
+
+def _delays(value: Expression) -> bool:
+    """Whether it is no plain 0 or None, which mean at once."""
+    return not (isinstance(value, Const) and not value.value)
 
 
 def hands_over(call: Call, scope: Function, effects: Effects) -> str:

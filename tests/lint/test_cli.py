@@ -68,8 +68,31 @@ def test_the_exit_code_tells_whether_something_was_found(
             "Error: --ignore: 'TXN999' is not a rule or the beginning of one.",
         ),
         (("--explain", "TXN31"), "Error: 'TXN31' is not a rule. Did you mean 'TXN301'?"),
-        (("--output", "no/such/file"), "Error: 'no/such/file' could not be written: "),
-        (("--html", "no/such/file"), "Error: 'no/such/file' could not be written: "),
+        (("--explain", "TXN"), "Error: 'TXN' is not a rule. The rules are 'TXN001', 'TXN002', "),
+        (
+            ("--select", "TXN9"),
+            "Error: --select: 'TXN9' is not a rule or the beginning of one. The",
+        ),
+        (
+            ("--select", ""),
+            "Error: --select names no rule. Name one, such as 'TXN301', or leave it",
+        ),
+        (
+            ("--ignore", ",,"),
+            "Error: --ignore names no rule. Name one, such as 'TXN301', or leave it",
+        ),
+        (
+            ("--output", "no/such/file"),
+            "Error: 'no/such/file' could not be written: No such file or directory\n",
+        ),
+        (
+            ("--html", "no/such/file"),
+            "Error: 'no/such/file' could not be written: No such file or directory\n",
+        ),
+        (
+            ("--baseline", "no/such/file"),
+            "Error: The baseline 'no/such/file' could not be written: No such file or directory\n",
+        ),
         (("--jobs", "0"), "Error: Invalid value for '--jobs': 0 is not in the range x>=1."),
     ],
 )

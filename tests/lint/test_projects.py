@@ -46,6 +46,19 @@ MODULES = {
         """,
         ["TXN301"],
     ),
+    "a factory that may be missing": (
+        """
+        try:
+            from .database import SessionLocal
+        except ImportError:
+            SessionLocal = None
+
+        def report():
+            session = SessionLocal()
+            return session.scalar(1)
+        """,
+        ["TXN301"],
+    ),
     "a class of sessions of the project's own": (
         """
         from shop.database import ShopSession

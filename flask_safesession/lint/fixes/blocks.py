@@ -240,6 +240,7 @@ class Blocks(Subject):
         body = [*shape.work, *attempt.continued]
         instances = Instances(work, self.node)
         instances.refuse_returned(body)
+        instances.refuse_kept()
         self._refuse_returned_later(instances, body)
         kept = frozenset(instances.names if self.is_inner else ())
         self.kept |= kept

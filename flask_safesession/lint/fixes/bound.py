@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import libcst as cst
 
 from .quiet import CLASS, PLAIN_CLASS
-from .trees import mentions, variables
+from .trees import leaves_of, mentions, variables
 
 __all__ = ["Names", "bindings"]
 
@@ -27,8 +27,9 @@ def bindings(function: cst.FunctionDef) -> Iterator[tuple[str, cst.CSTNode]]:
     visitor = _Bindings()
     function.body.visit(visitor)
     for target, value in visitor.found:
-        for name in _names(target):
-            yield name, value
+        for each in leaves_of(target):
+            if isinstance(each, cst.Name):
+                yield each.value, value
 
 
 class _Bindings(cst.CSTVisitor):
@@ -50,14 +51,6 @@ class _Bindings(cst.CSTVisitor):
 
     def visit_CompFor(self, node: cst.CompFor) -> None:
         self.found.append((node.target, node.iter))
-
-
-def _names(target: cst.CSTNode) -> Iterator[str]:
-    if isinstance(target, cst.Name):
-        yield target.value
-    elif isinstance(target, cst.Tuple | cst.List):
-        for each in target.elements:
-            yield from _names(each.value)
 
 
 def given(function: cst.FunctionDef, session: str) -> set[str]:

@@ -13,11 +13,11 @@ from ..facts import Call
 from ..symbols import Function
 from ..values import ClassValue, External, Instance, Query, Result, Rows, Session
 from .bound import Names
+from .calling import in_chain, is_quiet_call, last, loads
 from .enders import Enders
 from .files import File, NotSure
-from .quiet import is_quiet
 from .silence import Silence
-from .trees import ENDINGS, Statement, called_on, dotted, mentions
+from .trees import ENDINGS, Statement, called_on, dotted, leaves_of, mentions
 
 __all__ = ["Doing", "Work"]
 
@@ -138,7 +138,7 @@ class Work:
         action = None if known is None else self.analysis.effects.action(known[1], known[0])
         if known is not None and action is not None and action.callees:
             return self._callee(node, *known, action.callees)
-        if self._given(node) and not _loads(node):
+        if self._given(node) and not loads(node):
             name = self._text(node.func)
             raise NotSure(
                 node,
@@ -152,8 +152,8 @@ class Work:
             and not (known and self._is_foreign(*known))
         ):
             raise NotSure(node, f"'{dotted(node.func)}()' may work on another session")
-        if _in_chain(node, self.root):
-            return Doing(writes=_last(node.func) in _CHAIN_WRITES)
+        if in_chain(node, self.root):
+            return Doing(writes=last(node.func) in _CHAIN_WRITES)
         if action is not None and action.session is not None:
             return (
                 self._same(node, action)
@@ -161,8 +161,10 @@ class Work:
                 else self._other(node, action.session)
             )
         if known is None or not self._is_foreign(*known):
-            self.enders.refuse_name(node, _last(node.func))
-        is_silent = _is_quiet(node) or (known is not None and self.silence.call(known[1], known[0]))
+            self.enders.refuse_name(node, last(node.func))
+        is_silent = is_quiet_call(node) or (
+            known is not None and self.silence.call(known[1], known[0])
+        )
         return Doing(writes=self._touches_rows(node), loud=None if is_silent else node)
 
     def _is_foreign(self, scope: Function, call: Call) -> bool:
@@ -223,14 +225,14 @@ class Work:
         return any(dotted(each.value) == self.session for each in node.args)
 
     def _touches_rows(self, node: cst.Call) -> bool:
-        if _is_quiet(node):
+        if is_quiet_call(node):
             return False
         owner = node.func.value if isinstance(node.func, cst.Attribute) else None
         parts = [each.value for each in node.args] + ([] if owner is None else [owner])
         return any(isinstance(each, cst.Name) and each.value in self.rows for each in parts)
 
     def _text(self, node: cst.BaseExpression) -> str:
-        return dotted(node) or _last(node)
+        return dotted(node) or last(node)
 
 
 class _Own(cst.CSTVisitor):
@@ -246,6 +248,8 @@ class _Own(cst.CSTVisitor):
         if isinstance(statement, cst.FunctionDef | cst.ClassDef):
             self._closed(statement)
             return self.doing
+        if isinstance(statement, cst.For):
+            self._assigned(statement.target)
         for child in statement.children:
             child.visit(self)
         return self.doing
@@ -287,34 +291,23 @@ class _Own(cst.CSTVisitor):
     def visit_Del(self, node: cst.Del) -> None:
         self._assigned(node.target)
 
+    def visit_For_target(self, node: cst.For) -> None:
+        self._assigned(node.target)
+
+    def visit_CompFor_target(self, node: cst.CompFor) -> None:
+        self._assigned(node.target)
+
+    def visit_AsName_name(self, node: cst.AsName) -> None:
+        self._assigned(node.name)
+
     def _assigned(self, target: cst.CSTNode) -> None:
+        for each in leaves_of(target):
+            self._take(Doing(writes=self._is_write(each)))
+
+    def _is_write(self, target: cst.CSTNode) -> bool:
         if isinstance(target, cst.Attribute):
-            root = dotted(target).partition(".")[0]
-            self._take(Doing(writes=root not in self.work.names.plain))
-        elif isinstance(target, cst.Subscript):
-            named = target.value
-            plain = isinstance(named, cst.Name) and named.value not in self.work.rows
-            self._take(Doing(writes=not plain))
-
-
-def _loads(node: cst.Call) -> bool:
-    """Whether it is ``schema.load(data, session=…)`` of marshmallow-sqlalchemy, which only queries."""
-    return _last(node.func) in {"load", "validate"} and isinstance(node.func, cst.Attribute)
-
-
-def _in_chain(node: cst.Call, root: str) -> bool:
-    """Whether it is called on what the session returned: ``db.query(User).filter(…)``."""
-    inner: cst.CSTNode = node.func
-    while isinstance(inner, cst.Attribute | cst.Call | cst.Subscript):
-        inner = inner.func if isinstance(inner, cst.Call) else inner.value
-    return isinstance(inner, cst.Name) and inner.value == root
-
-
-def _last(node: cst.BaseExpression) -> str:
-    if isinstance(node, cst.Attribute):
-        return node.attr.value
-    return node.value if isinstance(node, cst.Name) else ""
-
-
-def _is_quiet(node: cst.Call) -> bool:
-    return is_quiet(_last(node.func), plain=isinstance(node.func, cst.Name))
+            return dotted(target).partition(".")[0] not in self.work.names.plain
+        if not isinstance(target, cst.Subscript):
+            return False
+        named = target.value
+        return not isinstance(named, cst.Name) or named.value in self.work.rows

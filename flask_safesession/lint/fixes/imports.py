@@ -10,9 +10,9 @@ from itertools import dropwhile, takewhile
 
 import libcst as cst
 
-from .trees import Statement, comment_lines, dotted, lines_of, only
+from .trees import Statement, comment_lines, dotted, lines_of, only, statements, suite_of
 
-__all__ = ["Imports", "tidied"]
+__all__ = ["Imports", "tidied", "without_own_imports"]
 
 _PACKAGE = "flask_safesession"
 
@@ -41,6 +41,18 @@ def tidied(old: cst.Module, new: cst.Module, imports: Imports) -> cst.Module:
         body = _added(body, missing, imports.local)
     body[:1] = [each.with_changes(leading_lines=_from_comment(each)) for each in body[:1]]
     return new.with_changes(body=body)
+
+
+def without_own_imports(old: cst.CSTNode, new: cst.CSTNode) -> cst.CSTNode:
+    """Return *new* without the imports at the top of a function that only *old* needed; anything else as it is."""
+    if not isinstance(old, cst.FunctionDef) or not isinstance(new, cst.FunctionDef):
+        return new
+    body = statements(new.body)
+    if not any(map(_is_import, body)):
+        return new
+    unused = _words_in(statements(old.body)) - _words_in(body)
+    left = _without_unused(body, unused)
+    return new if left == body else new.with_changes(body=suite_of(new.body, left))
 
 
 def _from_comment(statement: Statement) -> list[cst.EmptyLine]:
@@ -117,7 +129,12 @@ def _comments_above(statement: Statement) -> list[cst.EmptyLine]:
 
 def _words(tree: cst.Module) -> set[str]:
     """Return every word outside of the imports, in strings and comments too."""
-    lines = (tree.code_for_node(each) for each in tree.body if not _is_import(each))
+    return _words_in(tree.body)
+
+
+def _words_in(body: Iterable[cst.CSTNode]) -> set[str]:
+    empty = cst.Module([])
+    lines = (empty.code_for_node(each) for each in body if not _is_import(each))
     return {word for line in lines for word in re.findall(r"\w+", line)}
 
 
@@ -164,8 +181,18 @@ _FUTURE, _STANDARD, _OURS, _LOCAL = range(4)
 
 
 def _rank(statement: cst.CSTNode, local: frozenset[str]) -> int:
-    """Return the group of an import; -1 for what is none."""
-    small = only(statement)
+    """Return the group of an import, -1 for what is none; a line with ``__future__`` is of that group."""
+    found = [_rank_of(each, local) for each in _smalls(statement)]
+    if not found or _FUTURE in found:
+        return _FUTURE if found else -1
+    return -1 if -1 in found else max(found)
+
+
+def _smalls(statement: cst.CSTNode) -> Sequence[cst.BaseSmallStatement]:
+    return statement.body if isinstance(statement, cst.SimpleStatementLine) else ()
+
+
+def _rank_of(small: cst.BaseSmallStatement, local: frozenset[str]) -> int:
     if isinstance(small, cst.ImportFrom):
         if small.relative:
             return _LOCAL
@@ -192,7 +219,7 @@ def _position(body: Sequence[Statement], local: frozenset[str]) -> int:
 
 
 def _is_docstring(statement: cst.CSTNode) -> bool:
-    small = only(statement)
+    small = next(iter(_smalls(statement)), None)
     return isinstance(small, cst.Expr) and isinstance(
         small.value, cst.SimpleString | cst.ConcatenatedString
     )

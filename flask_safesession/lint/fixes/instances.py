@@ -16,6 +16,7 @@ from .trees import (
     dotted,
     every,
     expression_of,
+    leaves_of,
     mentions,
     only,
     statements,
@@ -26,6 +27,7 @@ __all__ = ["Instances"]
 
 _LOADS = frozenset({"get", "get_one", "merge"})
 _SENT = frozenset({"exec", "execute", "scalar", "scalars"})
+_LAZY = frozenset({"enumerate", "filter", "map", "zip"})
 _COPIES = frozenset({"iter", "list", "next", "reversed", "set", "sorted", "tuple"})
 _GROWING = frozenset({"append", "extend", "insert", "setdefault"})
 _GIVE_ROWS = frozenset(
@@ -77,6 +79,23 @@ class Instances:
                 )
             before = statement
 
+    def refuse_kept(self) -> None:
+        """Make sure that no instance is put where it is found after the function has returned.
+
+        Raises:
+            NotSure: If one is: into a global name, or into an attribute or member of what is no local name.
+        """
+        visitor = _Kept()
+        self.function.body.visit(visitor)
+        local = (self._values.keys() - visitor.declared) | self._given
+        for target, value in visitor.found:
+            root = _root(target)
+            is_declared = isinstance(target, cst.Name) and root in visitor.declared
+            is_outside = not isinstance(target, cst.Name) and root not in local
+            if (is_declared or is_outside) and self.holds(value):
+                reason = f"'{root}' keeps an instance, which the commit of the scope would expire"
+                raise NotSure(target, reason)
+
     def _is_expired(self, value: cst.CSTNode, before: Statement | None) -> bool:
         """Whether the code as it is returns expired instances as well."""
         committed = before is not None and called_on(before, self.work.session) == "commit"
@@ -90,7 +109,13 @@ class Instances:
             return self._named(value.value)
         if isinstance(value, cst.Call):
             return self._called(value)
+        if isinstance(value, cst.GeneratorExp | cst.Lambda):
+            return self._reads_later(value)
         return any(map(self.holds, _parts(value)))
+
+    def _reads_later(self, value: cst.CSTNode) -> bool:
+        """Whether it uses the session or an instance, not now but when somebody asks for its values."""
+        return mentions(value, self.work.root) or any(map(self._named, variables(value)))
 
     def _named(self, name: str) -> bool:
         if name in self._given or name in self._busy:
@@ -109,6 +134,8 @@ class Instances:
             if variables(owner) & {self.work.root, *self._values}:
                 return method in _GIVE_ROWS and self.holds(owner)
         if dotted(call.func) in _COPIES:
+            return any(map(self.holds, map(_consumed, arguments)))
+        if dotted(call.func) in _LAZY:
             return any(map(self.holds, arguments))
         return self.work.gives_rows(call)
 
@@ -131,6 +158,35 @@ class Instances:
         return not values or any(map(self._selects, values))
 
 
+class _Kept(cst.CSTVisitor):
+    """Collects what is assigned, and which names are not local."""
+
+    def __init__(self) -> None:
+        self.declared: set[str] = set()
+        self.found: list[tuple[cst.CSTNode, cst.BaseExpression]] = []
+
+    def visit_NameItem(self, node: cst.NameItem) -> None:
+        self.declared.add(node.name.value)
+
+    def visit_Assign(self, node: cst.Assign) -> None:
+        for target in node.targets:
+            self.found += [(each, node.value) for each in leaves_of(target.target)]
+
+    def visit_AnnAssign(self, node: cst.AnnAssign) -> None:
+        if node.value is not None:
+            self.found.append((node.target, node.value))
+
+    def visit_For(self, node: cst.For) -> None:
+        self.found += [(each, node.iter) for each in leaves_of(node.target)]
+
+
+def _root(target: cst.CSTNode) -> str:
+    """Return the name with which a target begins."""
+    while isinstance(target, cst.Attribute | cst.Subscript | cst.Call | cst.StarredElement):
+        target = target.func if isinstance(target, cst.Call) else target.value
+    return dotted(target)
+
+
 def _grown(function: cst.FunctionDef) -> Iterator[tuple[str, cst.CSTNode]]:
     """Return each name with what a method puts into it: ``items.append(item)``."""
     for statement in every(statements(function.body)):
@@ -151,11 +207,16 @@ def _is_entity(value: cst.BaseExpression) -> bool:
     return isinstance(value, cst.Name)
 
 
+def _consumed(value: cst.BaseExpression) -> cst.BaseExpression:
+    """Return what is left of *value* once all of it was asked for: a generator's element."""
+    return value.elt if isinstance(value, cst.GeneratorExp) else value
+
+
 def _parts(value: cst.CSTNode) -> list[cst.BaseExpression]:
     """Return what *value* may be or hold."""
     if isinstance(value, cst.Tuple | cst.List | cst.Set | cst.Dict):
         return [each.value for each in value.elements]
-    if isinstance(value, cst.ListComp | cst.SetComp | cst.GeneratorExp):
+    if isinstance(value, cst.ListComp | cst.SetComp):
         return [value.elt]
     if isinstance(value, cst.IfExp):
         return [value.body, value.orelse]

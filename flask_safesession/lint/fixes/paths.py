@@ -18,6 +18,7 @@ from .trees import (
     dotted,
     every,
     is_exit,
+    leaves_of,
     mentions,
     only,
     statements,
@@ -277,9 +278,9 @@ class _Escapes(cst.CSTVisitor):
             raise NotSure(node, "several statements stand on this line")
 
     def visit_AssignTarget(self, node: cst.AssignTarget) -> None:
-        name = dotted(node.target)
-        if name.rpartition(".")[0] == self.work.session:
-            raise NotSure(node, f"it sets '{name}', and others share the session of a scope")
+        for name in map(dotted, leaves_of(node.target)):
+            if name.rpartition(".")[0] == self.work.session:
+                raise NotSure(node, f"it sets '{name}', and others share the session of a scope")
 
     def visit_SimpleStatementSuite(self, node: cst.SimpleStatementSuite) -> None:
         if mentions(node, self.work.root):

@@ -13,7 +13,8 @@ from ..facts import Call
 from ..findings import Finding
 from ..symbols import Function
 from .changes import Left
-from .files import Files
+from .files import Files, NotSure
+from .mentions import Mentions
 from .sources import Unfit
 from .surroundings import makers
 from .trees import dotted
@@ -163,12 +164,13 @@ def _kept(node: cst.Assign | cst.AnnAssign) -> str:
 
 def _committed(files: Files) -> Iterator[_Candidate]:
     """Return the commits of views and services on a session that is not their own."""
+    mentions = Mentions(files.analysis)
     for scope in files.analysis.functions:
         for call in scope.calls:
             action = files.analysis.effects.action(call, scope)
             session = action.session
             if action.effect is Effect.COMMIT and session and session.origin in _NOT_OWN:
-                reason = _why_committed(files, scope)
+                reason = _why_committed(files, scope, mentions)
                 if reason:
                     text = f"'{scope.name}': {reason}"
                     yield _candidate(scope, call, "", text)
@@ -177,7 +179,7 @@ def _committed(files: Files) -> Iterator[_Candidate]:
 _NOT_OWN = frozenset({"managed", "given"})
 
 
-def _why_committed(files: Files, scope: Function) -> str:
+def _why_committed(files: Files, scope: Function, mentions: Mentions) -> str:
     """Return why a function goes on committing, empty where the commit is its own affair."""
     owners = files.analysis.owners
     if scope.name == "<module>" or owners.is_scope(scope) or owners.has_owning_decorator(scope):
@@ -190,6 +192,10 @@ def _why_committed(files: Files, scope: Function) -> str:
             else ""
         )
     if scope.id not in files.analysis.callers:
+        try:
+            mentions.refuse_unseen(scope)
+        except NotSure as error:
+            return error.reason
         return "nobody is seen to call it: whether a caller would commit is not known"
     return "the session that it commits is neither a parameter of it nor that of the app"
 

@@ -10,6 +10,7 @@ import libcst as cst
 from .answers import Answers
 from .attempts import Attempt
 from .files import NotSure
+from .inputs import Inputs
 from .paths import Paths, State
 from .pruning import Role
 from .trees import ENDINGS, Statement, called_on, every, mentions, only, statements, suites
@@ -25,10 +26,12 @@ class RequestPaths(Paths):
 
     Attributes:
         answers: The statuses with which it answers.
+        inputs: What its request brings; None for a service, which has none.
         attempts: What is left of each ``try`` around database work.
     """
 
     answers: Answers = field(kw_only=True)
+    inputs: Inputs | None = field(default=None, kw_only=True)
     attempts: dict[cst.CSTNode, Attempt] = field(default_factory=dict)
     _guarded: set[cst.CSTNode] = field(default_factory=set)
 
@@ -110,6 +113,7 @@ class RequestPaths(Paths):
 
     def _role(self, commit: Statement, following: Sequence[Statement]) -> Role:
         self._refuse_answers(following)
+        self._refuse_inputs(following)
         role = super()._role(commit, following)
         if commit in self._guarded:
             return "flush"  # the handlers catch what it raises
@@ -139,6 +143,22 @@ class RequestPaths(Paths):
                     self._refuse_answer(each)
             if self.answers.leaves(statement):
                 return
+
+    def _refuse_inputs(self, following: Sequence[Statement]) -> None:
+        """Make sure that what the request brings is read before the last commit, or cannot raise."""
+        inputs = self.inputs
+        raising = [] if inputs is None else map(inputs.raising, following)
+        found = next(filter(None, raising), None)
+        if found is not None and not any(map(self._commits, following)):
+            text = " ".join(self.work.file.tree.code_for_node(found).split())
+            reason = (
+                f"'{text}' comes after a commit and may raise, which would roll back what is stored"
+            )
+            raise NotSure(found, reason)
+
+    def _commits(self, statement: Statement) -> bool:
+        ending = called_on(statement, self.work.session)
+        return ending == "commit" or (not ending and self.work.own(statement).commits is not None)
 
     def _refuse_answer(self, statement: Statement) -> None:
         if self.answers.is_error(statement):

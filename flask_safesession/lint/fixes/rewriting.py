@@ -14,8 +14,9 @@ from ..findings import Finding
 from ..symbols import Module
 from .changes import Change, Left, Outcome
 from .files import File, Files, Reader
-from .imports import Imports, tidied
+from .imports import Imports, tidied, without_own_imports
 from .remaining import remaining
+from .sources import compiles
 
 __all__ = ["Codemod", "rewrite"]
 
@@ -109,16 +110,25 @@ class _Run:
         """Make *changes* if the checker agrees with all of them together, else each that it agrees with."""
         before = _counted(self.reader.findings(self.contents))
         agreed = changes
-        if _news(before, self.reader.findings(_applied(files, changes))):
+        if self._objection(before, _applied(files, changes)):
             agreed = []
             for each in changes:
-                news = _news(before, self.reader.findings(_applied(files, [*agreed, each])))
-                if news:
-                    self._refuse(each, _worded(news[0]))
+                objection = self._objection(before, _applied(files, [*agreed, each]))
+                if objection:
+                    self._refuse(each, objection)
                 else:
                     agreed.append(each)
         self.contents, self._files = _applied(files, agreed), None
         self.changes += len(agreed)
+
+    def _objection(self, before: Counter[tuple[str, str, str]], new: dict[str, bytes]) -> str:
+        """Return why *new* may not be: this Python cannot compile it, or a rule finds more; empty if it may."""
+        for name, data in new.items():
+            old = self.contents[name]
+            if data != old and compiles(old) and not compiles(data):
+                return f"after the change '{name}' would no longer be Python that compiles"
+        news = _news(before, self.reader.findings(new))
+        return _worded(news[0]) if news else ""
 
     def _refuse_taken(self, change: Change, files: Files) -> None:
         """Leave a change alone whose new names mean something else in one of its files."""
@@ -226,4 +236,4 @@ class _Replace(cst.CSTTransformer):
     def on_leave(  # type: ignore[override]
         self, original_node: cst.CSTNode, updated_node: cst.CSTNode
     ) -> cst.CSTNode:
-        return self.edits.get(original_node, updated_node)
+        return without_own_imports(original_node, self.edits.get(original_node, updated_node))

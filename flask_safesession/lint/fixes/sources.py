@@ -9,7 +9,7 @@ import libcst as cst
 
 from ..storage import write_atomically
 
-__all__ = ["Source", "Unfit", "parse", "refuse_changed", "write"]
+__all__ = ["Source", "Unfit", "compiles", "parse", "refuse_changed", "write"]
 
 _LONGEST_LINE = 10_000  # LibCST needs minutes for a line of megabytes
 
@@ -62,6 +62,15 @@ def _refuse_long_lines(data: bytes) -> None:
     for number, line in enumerate(data.splitlines(), 1):
         if len(line) > _LONGEST_LINE:
             raise Unfit(f"line {number} is longer than {_LONGEST_LINE:,} bytes")
+
+
+def compiles(data: bytes) -> bool:
+    """Whether this Python compiles *data*; LibCST accepts more, such as a ``__future__`` that comes too late."""
+    try:
+        compile(data, "<rewritten>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def write(source: Source, data: bytes) -> None:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from ..analysis import Analysis
 from ..effects import Effect, last_name, without_lenders
-from ..facts import Call
+from ..facts import Call, ExpressionStatement, Return
 from ..handing import Handing, handings
 from ..symbols import Function
 from ..values import ENDS_WITH_ITS_CONTEXT, Session
@@ -56,7 +56,7 @@ class Surroundings:
             NotSure: If a scope of the app may not be what the function needs.
         """
         name = factory.rpartition(".")[2]
-        if self.factories and name not in self.factories:
+        if self.factories and not self.factories & {name, *self._wrapped.get(name, ())}:
             raise NotSure(None, f"'{name}' is none of the factories that '--factory' names")
         if not self.factories and len(self._made_by) > 1:
             listed = ", ".join(f"'{each}'" for each in sorted(self._made_by))
@@ -117,7 +117,18 @@ class Surroundings:
             last_name(call.func)
             for scope, call in makers(self.analysis)
             if not call.args and not call.keywords and not scope.facts.is_generator
-        )
+        ).difference(self._wrapped)
+
+    @cached_property
+    def _wrapped(self) -> dict[str, set[str]]:
+        """What the functions call that do nothing but to return a session of a factory, by their names."""
+        found: dict[str, set[str]] = {}
+        for scope, call in makers(self.analysis):
+            body = [each for each in scope.facts.body if not isinstance(each, ExpressionStatement)]
+            only = body[0] if len(body) == 1 else None
+            if isinstance(only, Return) and only.value is call and len(scope.calls) == 1:
+                found.setdefault(scope.name, set()).add(last_name(call.func))
+        return found
 
     @cached_property
     def _other_framework(self) -> str:

@@ -20,6 +20,7 @@ __all__ = [
     "expression_of",
     "header_comment",
     "is_exit",
+    "leaves_of",
     "lines_of",
     "map_suites",
     "mentions",
@@ -110,6 +111,15 @@ def assigned_name(statement: cst.CSTNode) -> tuple[str, cst.BaseExpression] | No
     if isinstance(target, cst.Name) and small.value is not None:
         return target.value, small.value
     return None
+
+
+def leaves_of(target: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """Return what an assignment to *target* binds: the members of ``a, (b.c, *d)``, else itself."""
+    if isinstance(target, cst.Tuple | cst.List):
+        for each in target.elements:
+            yield from leaves_of(each.value)
+    else:
+        yield target
 
 
 def is_exit(statement: cst.CSTNode) -> bool:
@@ -245,7 +255,9 @@ def said(lines: Iterable[cst.EmptyLine]) -> list[Statement]:
 
 def settled(function: cst.FunctionDef) -> cst.FunctionDef:
     """Return *function* with its comments above the next statement, or at the end of the block where none comes."""
-    return cast("cst.FunctionDef", function.visit(_Settle()))
+    body = function.body
+    indent = body.indent if isinstance(body, cst.IndentedBlock) else None
+    return cast("cst.FunctionDef", function.visit(_Settle(indent)))
 
 
 def _is_said(statement: cst.CSTNode) -> bool:
@@ -253,6 +265,12 @@ def _is_said(statement: cst.CSTNode) -> bool:
 
 
 class _Settle(cst.CSTTransformer):
+    """Places the comments, and indents new blocks like the function where that is not like its file."""
+
+    def __init__(self, indent: str | None) -> None:
+        super().__init__()
+        self.indent = indent
+
     def leave_IndentedBlock(
         self, original_node: cst.IndentedBlock, updated_node: cst.IndentedBlock
     ) -> cst.IndentedBlock:
@@ -267,7 +285,9 @@ class _Settle(cst.CSTTransformer):
             waiting = []
         if not body:
             body, waiting = [_passing(waiting)], []
-        return updated_node.with_changes(body=body, footer=[*waiting, *updated_node.footer])
+        indent = self.indent if updated_node.indent is None else updated_node.indent
+        footer = [*waiting, *updated_node.footer]
+        return updated_node.with_changes(body=body, footer=footer, indent=indent)
 
 
 def _passing(lines: Sequence[cst.EmptyLine] = ()) -> cst.SimpleStatementLine:

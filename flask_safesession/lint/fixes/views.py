@@ -18,6 +18,7 @@ from .changes import Change
 from .doing import Work
 from .enders import enders_below
 from .files import Files, NotSure
+from .inputs import Inputs
 from .pruning import without_endings
 from .requests import RequestPaths
 from .subject import Subject
@@ -45,7 +46,8 @@ class Views(Subject):
         work = Work(self.file, self.files.analysis, session.text, session.key, enders)
         work.learn(node)
         answers = Answers(node, self.function, self.files.analysis)
-        paths = RequestPaths(work, answers=answers)
+        inputs = Inputs(self.file, self.files.analysis, node, work.rows)
+        paths = RequestPaths(work, answers=answers, inputs=inputs)
         body = statements(node.body)
         paths.follow(body)
         new = without_endings(without_tries(body, paths.attempts), paths.roles)

@@ -20,12 +20,14 @@ _LEVELS: dict[str, Level] = {
     "managed": "warning",
     "registry": "warning",
     "injected": "note",
+    "scope": "note",
 }
 _OWNERS = {
     "given": "'{0}' was given to '{1}'",
     "managed": "'{0}' belongs to the app context",
     "registry": "'{0}' belongs to its registry",
     "injected": "'{0}' is injected",
+    "scope": "'{0}' at line {2} opened it and ends it",
 }
 
 
@@ -50,9 +52,39 @@ def _begins(scope: Function, analysis: Analysis) -> Iterator[Finding]:
         if inside is not None and session is not None:
             cause = f"the statement at line {inside.opened.line} has begun its transaction"
             yield _finding(call.at, text_of(call.func), "error", cause, scope, (inside.opened,))
-        elif session is not None and session.origin in _LEVELS:
-            cause = _OWNERS[session.origin].format(session.text, scope.name)
+        elif session is not None and _is_of_our_block(call, session, scope, analysis):
+            cause = f"'{session.text}' at line {session.line} has begun its transaction"
+            yield _finding(call.at, text_of(call.func), "error", cause, scope, ())
+        elif (
+            session is not None
+            and session.origin in _LEVELS
+            and not _is_first(call, session, scope, analysis)
+        ):
+            cause = _cause(session, scope)
             yield _finding(call.at, text_of(call.func), _LEVELS[session.origin], cause, scope, ())
+
+
+def _cause(session: Session, scope: Function) -> str:
+    return _OWNERS[session.origin].format(session.text, scope.name, session.line)
+
+
+def _is_of_our_block(call: Call, session: Session, scope: Function, analysis: Analysis) -> bool:
+    """Whether the session is the one that a block of this package around *call* gave, and began."""
+    opened = analysis.scopes.around(scope).get(id(call))
+    return opened is not None and session.origin == "scope" and opened.at.line == session.line
+
+
+def _is_first(call: Call, session: Session, scope: Function, analysis: Analysis) -> bool:
+    """Whether it begins the session of the app in a plain entry point, outside of scopes: nobody has begun it."""
+    owners = analysis.owners
+    kind = owners.entry(scope)
+    if session.origin not in {"managed", "registry"} or not kind:
+        return False
+    if id(call) in analysis.scopes.around(scope) or owners.has_owning_decorator(scope):
+        return False
+    if {"route": "views", "task": "jobs", "job": "jobs"}.get(kind) in analysis.project.wired:
+        return False
+    return len(scope.facts.decorators) <= 1  # any other may load the user, which begins
 
 
 def _begun(call: Call, scope: Function, analysis: Analysis) -> Session | None:
@@ -75,16 +107,14 @@ def _second_managers(scope: Function, analysis: Analysis) -> Iterator[Finding]:
             session = _entered(expression, scope, analysis)
             if session is not None and session.origin in _LEVELS:
                 text = text_of(expression)
-                cause = (
-                    _OWNERS[session.origin].format(session.text, scope.name)
-                    + ", and the block closes it"
-                )
+                cause = f"{_cause(session, scope)}, and the block closes it"
+                level = "warning" if session.origin != "scope" else _LEVELS["scope"]
                 place = (
                     expression.at
                     if isinstance(expression, Call)
                     else Place(statement.line, 0, statement.line, 0)
                 )
-                yield _finding(place, text, "warning", cause, scope, (), manager=True)
+                yield _finding(place, text, level, cause, scope, (), manager=True)
 
 
 def _entered(expression: Expression, scope: Function, analysis: Analysis) -> Session | None:

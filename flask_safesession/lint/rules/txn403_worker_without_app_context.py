@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..analysis import Analysis, finding
 from ..effects import last_name, text_of, without_lenders
@@ -12,7 +12,7 @@ from ..findings import Finding, Step
 from ..handing import Handing
 from ..surroundings import CONTEXT_PUSHES
 from ..symbols import Function
-from ..values import External, Result
+from ..values import ClassValue, External, FunctionValue, Result
 from ..walk import expressions_of, names_in, statements_in
 from .base import Rule
 
@@ -50,6 +50,8 @@ def _context_comes(handing: Handing, target: Function, analysis: Analysis) -> bo
         return True
     if any("context" in name.lower() or "app" in name.lower() for name in target.binding_names):
         return True
+    if _is_decorated(target, analysis):
+        return True
     if _pushes(target.module.body, analysis):
         return True
     return any(isinstance(each, str) and "context" in each.lower() for each in (handing.callee,))
@@ -63,6 +65,21 @@ def _pushes(function: Function, analysis: Analysis) -> bool:
         return True
     blocks = (each for each in statements_in(function.facts.body) if isinstance(each, With))
     return any(_CONTEXT.search(text_of(each)) for block in blocks for each, _ in block.items)
+
+
+def _is_decorated(function: Function, analysis: Analysis) -> bool:
+    """Whether a decorator of the project pushes a context around *function*, whatever its name."""
+    outer = function.outer or function.module.body
+    for each in function.facts.decorators:
+        value = analysis.evaluator.value(each.func if isinstance(each, Call) else each, outer)
+        found: Iterable[Function] = ()
+        if isinstance(value, FunctionValue):
+            found = value.function.everything()
+        elif isinstance(value, ClassValue):
+            found = value.cls.methods.values()
+        if any(_pushes(inner, analysis) for inner in found):
+            return True
+    return False
 
 
 def _is_push(call: Call) -> bool:
@@ -81,7 +98,8 @@ def _need(function: Function, analysis: Analysis, depth: int, seen: set[str]) ->
         return own
     for call in function.calls:
         for callee in analysis.effects.action(call, function).callees:
-            if not any("context" in name.lower() for name in callee.binding_names):
+            named = any("context" in name.lower() for name in callee.binding_names)
+            if not named and not _is_decorated(callee, analysis):
                 found = _need(callee, analysis, depth + 1, seen)
                 if found is not None:
                     return found

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from ..analysis import Analysis, finding
 from ..effects import text_of
 from ..findings import Finding
+from ..opened import Inside
 from ..symbols import Function
-from ..transactions import Inside
 from .base import Rule
 
 __all__ = ["RULE"]

@@ -251,3 +251,16 @@ def test_a_newline_in_the_name_of_a_file_is_escaped(project: Path) -> None:
     result = _fix("app")
     assert "--- a/app/a\\nb.py\n+++ b/app/a\\nb.py\n" in result.stdout
     assert "app/c\\nd.py:7: left alone" in result.stderr
+
+
+def test_a_link_to_a_file_elsewhere_is_not_followed(project: Path) -> None:
+    """Only what lies below the paths changes, wherever a link there leads."""
+    write_files(project, {"out/ext.py": BEFORE, "out/plain.py": "x = 1\n"})
+    (project / "app/link.py").symlink_to("../out/ext.py")
+    (project / "app/other.py").symlink_to("../out/plain.py")
+    (project / "app/alias.py").symlink_to("items.py")
+    result = _fix("--write", "app")
+    assert (project / "out/ext.py").read_text() == BEFORE
+    assert (project / "app/items.py").read_text() == AFTER
+    left = "app/link.py:1: left alone: it is a link to a file that is not below the PATHS"
+    assert result.stderr.splitlines() == [left, "1 change in 1 file, 1 left alone."]

@@ -75,6 +75,26 @@ CASES = {
         "from store.models import *\nfrom store.database import SessionLocal\n",
         "from flask_safesession import session_manager\n\nfrom store.models import *\n",
     ),
+    "behind a future on the same line": (
+        "from __future__ import annotations; import os\nfrom store.database import SessionLocal\n",
+        "from __future__ import annotations; import os\n\nfrom flask_safesession import session_manager\n",
+    ),
+    "a docstring and a future on one line": (
+        '"""Doc"""; from __future__ import annotations\nfrom store.database import SessionLocal\n',
+        '"""Doc"""; from __future__ import annotations\n\nfrom flask_safesession import session_manager\n',
+    ),
+    "behind a docstring on the same line": (
+        '"""Doc"""; import os\nfrom store.database import SessionLocal\n',
+        '"""Doc"""; import os\n\nfrom flask_safesession import session_manager\n',
+    ),
+    "two imports on one line": (
+        "import os; import sys\nfrom store.database import SessionLocal\n",
+        "import os; import sys\n\nfrom flask_safesession import session_manager\n",
+    ),
+    "an import and code on one line": (
+        "import os; print(os.name)\nfrom store.database import SessionLocal\n",
+        "from flask_safesession import session_manager\n\nimport os; print(os.name)\n",
+    ),
     "code first": (
         "import os\nprint(os.name)\nfrom store.database import SessionLocal\n",
         "import os\n\nfrom flask_safesession import session_manager\n\nprint(os.name)\n",
@@ -94,6 +114,19 @@ def test_what_another_file_imports_from_here_stays() -> None:
     before = "from store.database import SessionLocal\n" + FUNCTION
     files = {"work.py": before, "other.py": "from work import SessionLocal, add\n"}
     assert b"import SessionLocal" in run(files).contents["work.py"]
+
+
+def test_an_import_of_the_function_that_only_the_old_code_used_is_gone() -> None:
+    """What is still used stays, with its comments."""
+    head = "\n\ndef add(item):\n    # Late: a cycle.\n    from store.database import SessionLocal, engine\n\n"
+    code = head + FUNCTION.partition("add(item):\n")[2].replace("add(item)", "add(engine)")
+    new = run({"work.py": code}).contents["work.py"].decode()
+    assert "    # Late: a cycle.\n    from store.database import engine\n\n    with session" in new
+    alone = run({"work.py": code.replace(", engine", "").replace("engine", "item")})
+    new = alone.contents["work.py"].decode()
+    assert new.endswith(
+        "def add(item):\n    # Late: a cycle.\n\n    with session_manager() as db:\n        db.add(item)\n"
+    )
 
 
 TAKEN = {

@@ -41,9 +41,30 @@ INSTANCES = [
     "items = [each for each in db.query(Item)]\n        return items[0], len(items)",
     "items = []\n        for each in db.query(Item):\n            items.append(each)\n        return items",
     "item = Item(name=name)\n        db.add(item)\n        db.commit()\n        db.refresh(item)\n        return item",
+    "return (each.name for each in db.query(Item).all())",
+    "names = (each.name for each in db.query(Item).all())\n        return names",
+    "return {'names': map(str, db.query(Item).all())}",
+    "item = db.get(Item, 1)\n        return lambda: item.name",
+]
+
+KEPT = [
+    "global last\n        last = db.query(Item).first()",
+    "global last\n        last, other = db.query(Item).all()",
+    "global last\n        last: Item = db.query(Item).first()",
+    "global last\n        for last in db.query(Item):\n            print(last.name)",
+    "name.item = db.get(Item, 1)",
+    "models.cache['item'] = db.get(Item, 1)",
+    "models.caches().first.item = db.get(Item, 1)",
 ]
 
 PLAIN = [
+    "return list(each.name for each in db.query(Item).all())",
+    "return sorted(map(str, name))",
+    "return (each.title() for each in name)",
+    "item = db.get(Item, 1)\n        item.other = db.get(Item, 2)\n        db.commit()\n        return 1",
+    "global last\n        last = db.query(Item).count()",
+    "found: Item\n        found = db.get(Item, 1)\n        return found.name",
+    "found = {}\n        found['item'] = db.get(Item, 1)\n        return len(found)",
     "return db.scalar(select(func.count()).select_from(Item))",
     "return db.query(Item.name).all()",
     "return db.query(func.max(Item.id)).scalar()",
@@ -68,6 +89,14 @@ def test_a_block_that_returns_instances_is_left_alone(body: str) -> None:
     """They were read before the session was closed, and could be used; the scope would expire and detach them."""
     code = _work(body)
     assert any(REASON in each for each in left(code))
+    assert rewritten(code) == code
+
+
+@pytest.mark.parametrize("body", KEPT)
+def test_a_block_that_keeps_instances_is_left_alone(body: str) -> None:
+    """In a global, or in what somebody else holds: they are used long after the block."""
+    code = _work(body)
+    assert any("keeps an instance" in each for each in left(code))
     assert rewritten(code) == code
 
 

@@ -65,6 +65,59 @@ db.commit()
 db.close()
 """,
     "what it writes is not committed": "db = SessionLocal()\ndb.add(Item())",
+    "it sets 'db.autoflush', and others share": """\
+db = SessionLocal()
+db.autoflush, old = False, db.autoflush
+db.add(Item(name=name))
+db.commit()
+db.close()
+""",
+    "what it writes is not committed on the path": """\
+db = SessionLocal()
+try:
+    item = db.get(Item, 1)
+    item.name, (old, *item.others) = name, item.others
+finally:
+    db.close()
+""",
+    "what it writes is not committed on the path that": """\
+db = SessionLocal()
+try:
+    item = db.get(Item, 1)
+    [item.name, old] = name, item.name
+finally:
+    db.close()
+""",
+    "what it writes is not committed on the path that ends": """\
+db = SessionLocal()
+try:
+    item = db.get(Item, 1)
+    for item.name in name:
+        pass
+finally:
+    db.close()
+""",
+    "what it writes is not committed on": """\
+db = SessionLocal()
+try:
+    item = db.get(Item, 1)
+    with open(name) as item.file:
+        pass
+    if name:
+        for each in name:
+            for item.name in each:
+                pass
+finally:
+    db.close()
+""",
+    "what it writes is not": """\
+db = SessionLocal()
+try:
+    item = db.get(Item, 1)
+    print([name for item.name in name])
+finally:
+    db.close()
+""",
     "it leaves here with changes": """\
 db = SessionLocal()
 try:
@@ -362,6 +415,17 @@ def test_one_of_several_factories_is_named() -> None:
     )
 
 
+def test_a_function_that_returns_a_session_of_the_factory_is_no_other_factory() -> None:
+    """It is the same one by another name; where it does more than that, it is not."""
+    same = 'def make_session():\n    """A session."""\n    return SessionLocal()\n\n\n'
+    other = "def make_session():\n    print(1)\n    return SessionLocal()\n\n\n"
+    work = _function(WORK).removeprefix(HEAD)
+    by_name = work.replace("work", "again").replace("SessionLocal", "make_session")
+    for names in ((), ("SessionLocal",)):
+        assert run({"work.py": HEAD + same + work + by_name}, *names).changes == 2
+    assert run({"work.py": HEAD + other + work + by_name}).changes == 0
+
+
 def test_a_change_that_would_be_a_finding_is_not_made() -> None:
     """The checker reads what was written, and has the last word."""
     leak = _function("db = SessionLocal()\nreturn db.get(Item, name)", "def leak(name):")
@@ -385,6 +449,28 @@ def test_a_change_that_would_be_a_finding_is_not_made() -> None:
     assert "the change would be TXN301 in 'work' (work.py): 'db' came from 'SessionLocal()'" in (
         outcome.left[0].reason
     )
+
+
+def test_a_change_that_does_not_compile_is_not_made() -> None:
+    """LibCST takes more for Python than Python does; a file that was none before may stay none."""
+    new = cst.ensure_type(
+        cst.parse_module("def work(name):\n    continue\n").body[0], cst.FunctionDef
+    )
+
+    def propose(project: Files) -> tuple[list[Change], list[Left]]:
+        file = project.file("work.py")
+        ((node, function), *_) = file.functions.items()
+        change = Change("work.py", 1, function, {node: new}, {"work.py": ()})
+        return ([] if b"continue" in project.contents["work.py"] else [change]), []
+
+    good = "\n\ndef work(name):\n    return name\n"
+    outcome = rewritten_by({"work.py": good}, propose)
+    assert (outcome.changes, outcome.contents) == (0, {})
+    assert (
+        outcome.left[0].reason
+        == "after the change 'work.py' would no longer be Python that compiles"
+    )
+    assert rewritten_by({"work.py": f"{good}\n\ndef other():\n    break\n"}, propose).changes == 1
 
 
 def test_a_codemod_that_never_ends_is_ended() -> None:

@@ -124,6 +124,15 @@ def work(sessions):
     "'SessionLocal()': its block stands on one line": """\
 def work(): db = SessionLocal(); db.add(Item()); db.commit(); db.close()  # here
 """,
+    "'create': 'create' is handed on at work.py:24, and whoever calls it is not seen": """\
+def create(name):
+    db.session.add(Item(name=name))
+    db.session.commit()  # here
+
+
+def create_all(names):
+    return list(map(create, names))
+""",
     "'SessionLocal()': it goes to the caller, who decides how long the session lives": """\
 def make():
     return SessionLocal()  # here

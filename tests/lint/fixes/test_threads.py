@@ -166,6 +166,18 @@ def place(item):
 """
 
 
+def test_a_thread_by_another_name_gets_the_app() -> None:
+    """And the import that only the old code used is gone."""
+    new = rewritten(
+        "from threading import Thread as T\n\nfrom store.shop import Item, db\n\n\n"
+        "def store():\n    db.session.add(Item(name='x'))\n    db.session.commit()\n\n\n"
+        "def start():\n    T(target=store).start()\n\n\n"
+        "def again():\n    from threading import Thread as Own\n\n    Own(target=store).start()\n"
+    )
+    assert "AppContextManager().thread(store).start()" in new
+    assert "threading" not in new
+
+
 def test_a_class_that_is_a_thread_is_left_alone() -> None:
     """Its work is in a method, whatever the constructor gets."""
     code = f"{HEAD}class Worker(threading.Thread):\n    def run(self):\n        store('x')\n\n\n"

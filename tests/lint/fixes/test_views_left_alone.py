@@ -10,7 +10,7 @@ from .rewritten import rewritten, run
 HEAD = """\
 from http import HTTPStatus
 
-from flask import Blueprint, abort, flash, jsonify, make_response, redirect, render_template
+from flask import Blueprint, abort, flash, jsonify, make_response, redirect, render_template, request
 from flask.views import MethodView
 from flask_login import current_user
 from sqlalchemy.exc import IntegrityError
@@ -33,6 +33,19 @@ def end(given):
 
 def serialize(item):
     return item.shown()
+
+
+def strict(text):
+    if not text:
+        raise ValueError(text)
+
+
+def strictly(text):
+    strict(text)
+
+
+def refused():
+    abort(403)
 
 
 """
@@ -71,6 +84,41 @@ REFUSED = {
     "the status of this answer is not seen:": f"{ADD}db.session.commit()\nreturn name",
     "the status of this answer is not seen::": (
         f"{ADD}db.session.commit()\nbody = make_response('')\nbody.status_code = name\nreturn body"
+    ),
+    "'request.args[\"v\"]' comes after a commit and may raise": (
+        f"{ADD}db.session.commit()\nreturn {{'v': request.args[\"v\"]}}"
+    ),
+    "'int(name)' comes after a commit and may raise": (
+        f"{ADD}db.session.commit()\nreturn {{'v': int(name)}}"
+    ),
+    "'float(given)' comes after a commit and may raise": (
+        f"given = request.args.get('v')\n{ADD}db.session.commit()\nreturn {{'v': float(given)}}"
+    ),
+    "'request.json' comes after a commit and may raise": (
+        f"{ADD}db.session.commit()\nbody = request.json\nreturn ''"
+    ),
+    "'strict(name)' comes after a commit and may raise": (
+        f"{ADD}db.session.commit()\nstrict(name)\nreturn ''"
+    ),
+    "'strictly(name)' comes after a commit and may raise": (
+        f"{ADD}db.session.commit()\nstrictly(name)\nreturn ''"
+    ),
+    "'refused()' comes after a commit and may raise": (
+        f"{ADD}db.session.commit()\nrefused()\nreturn ''"
+    ),
+    "'int(name)' comes after a commit and may raise:": (
+        f"{ADD}db.session.commit()\ntry:\n    int(name)\nexcept OSError:\n    flash(name)\nreturn ''"
+    ),
+    "'int(name)' comes after a commit and may raise::": (
+        f"{ADD}db.session.commit()\ntry:\n    pass\nexcept (OSError, ValueError):\n    int(name)\nreturn ''"
+    ),
+    "it leaves here with changes that it does not commit:": (
+        "item = db.session.get(Item, 1)\nfor item.name in 'abc':\n    pass\n"
+        "if name == 'x':\n    return ''\ndb.session.commit()\nreturn ''"
+    ),
+    "it leaves here with changes that it does not commit::": (
+        "item = db.session.get(Item, 1)\nitem.name, old = name, item.name\n"
+        "if name == 'x':\n    return ''\ndb.session.commit()\nreturn ''"
     ),
     "the status of this 'abort()' is not seen": (
         f"{ADD}if not name:\n    abort(redirect('/'))\ndb.session.commit()\nreturn ''"
@@ -203,17 +251,17 @@ CREATE = "def create(name):\n    db.session.add(Item(name=name))\n    db.session
 VIEW = "@bp.post('/<name>')\ndef add(name):\n    create(name)\n    return ''\n\n\n"
 
 SERVICES = {
-    "'job' (work.py:41) calls it, and cannot own a scope: it is a task": (
+    "'job' (work.py:54) calls it, and cannot own a scope: it is a task": (
         f"{CREATE}{VIEW}@celery.task\ndef job():\n    create('x')\n"
     ),
-    "'<module>' (work.py:39) calls it, and owns no scope": f"{CREATE}{VIEW}create('x')\n",
+    "'<module>' (work.py:52) calls it, and owns no scope": f"{CREATE}{VIEW}create('x')\n",
     "nobody is seen to call 'create_two', which calls it": (
         f"{CREATE}{VIEW}def create_two():\n    create('x')\n    create('y')\n"
     ),
-    "'service.create()' (work.py:40) may call it as well": (
+    "'service.create()' (work.py:53) may call it as well": (
         f"{CREATE}{VIEW}def other(service):\n    service.create('x')\n"
     ),
-    "'create' is handed on at work.py:39, and whoever calls it is not seen": (
+    "'create' is handed on at work.py:52, and whoever calls it is not seen": (
         f"{CREATE}{VIEW}scheduled(create)\n"
     ),
     "cannot own a scope: the session that it gives is not seen": (

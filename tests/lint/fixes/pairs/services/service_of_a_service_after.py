@@ -16,6 +16,7 @@ def create_all(names):
     for name in names[:-1]:
         db.session.add(Item(name=name))
     db.session.flush()
+    check(names[-1])
     create(names[-1])
 
 
@@ -23,7 +24,6 @@ class Add(MethodView):
     @transactional
     def post(self, name):
         create_all([f"{name} 1", f"{name} 2", name])
-        check(name)
         return "", 204
 
 

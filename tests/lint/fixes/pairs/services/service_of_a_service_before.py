@@ -15,13 +15,13 @@ def create_all(names):
     for name in names[:-1]:
         db.session.add(Item(name=name))
     db.session.commit()
+    check(names[-1])
     create(names[-1])
 
 
 class Add(MethodView):
     def post(self, name):
         create_all([f"{name} 1", f"{name} 2", name])
-        check(name)
         return "", 204
 
 
