@@ -83,7 +83,8 @@ def test_a_session_that_is_used_after_an_unread_helper_was_not_closed_by_it(tmp_
 
         def export(export_id):
             work = SessionLocal()
-            prepare(work)
+            prepare(export_id)
+            prepare(export_id, work)
             work.get(int, export_id)
     """
     assert _found(tmp_path, used, "") == ["TXN301"]

@@ -291,9 +291,6 @@ class _Own(cst.CSTVisitor):
     def visit_Del(self, node: cst.Del) -> None:
         self._assigned(node.target)
 
-    def visit_For_target(self, node: cst.For) -> None:
-        self._assigned(node.target)
-
     def visit_CompFor_target(self, node: cst.CompFor) -> None:
         self._assigned(node.target)
 

@@ -71,10 +71,8 @@ class Inputs:
         ):
             return True
         known = self.file.call(node)
-        if known is None:
-            return False
-        callees = self.analysis.effects.action(known[1], known[0]).callees
-        return any(self._raises(each, _DEEPEST) for each in callees)
+        action = known and self.analysis.effects.action(known[1], known[0])
+        return any(self._raises(each, _DEEPEST) for each in (action.callees if action else ()))
 
     def _raises(self, function: Function, depth: int) -> bool:
         """Whether a function of the project has a ``raise`` or ``abort()`` in it, or calls one that has."""

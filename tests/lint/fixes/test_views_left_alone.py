@@ -236,6 +236,8 @@ def test_what_commits_and_nobody_calls_is_left_alone() -> None:
         "return jsonify(serialize(item))",
         "if name == '?':\n    flash(name)\nreturn ''",
         "try:\n    int(name)\nexcept ValueError:\n    flash(name)\nreturn ''",
+        "try:\n    int(name)\nexcept:\n    flash(name)\nreturn ''",
+        "later = lambda: int(name)\nreturn ''",
         "return ()",
     ],
 )
