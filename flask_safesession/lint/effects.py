@@ -10,7 +10,7 @@ from .evaluate import Evaluator
 from .facts import Attr, Call, Expression
 from .findings import Step
 from .naming import bears
-from .origins import argument_for, as_session, managed
+from .origins import argument_for, as_session, last_name, managed
 from .project import Project
 from .symbols import Function
 from .values import (
@@ -26,7 +26,7 @@ from .values import (
 from .vocabulary import CLOSES, DATABASE_READS, QUERY_ENDS, QUERY_WRITES, READS, SENT_WRITES, WRITES
 from .writing import is_write
 
-__all__ = ["Action", "Effect", "Effects", "Summary", "last_name", "text_of", "without_lenders"]
+__all__ = ["Action", "Effect", "Effects", "Summary", "text_of", "without_lenders"]
 
 _LENDING = frozenset({"thread", "executor", "process_executor", "create_task"})
 
@@ -287,13 +287,6 @@ def is_bound(callee: Function, action: Action) -> bool:
     if not callee.is_method or "staticmethod" in callee.binding_names:
         return False
     return isinstance(action.receiver, Instance) or "classmethod" in callee.binding_names
-
-
-def last_name(func: Expression) -> str:
-    """Return the last name of what is called."""
-    if isinstance(func, str):
-        return func.rpartition(".")[2]
-    return func.name if isinstance(func, Attr) else ""
 
 
 def text_of(expression: Expression) -> str:

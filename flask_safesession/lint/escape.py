@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .effects import Effect, last_name, text_of
+from .effects import Effect, text_of
 from .facts import (
     Assign,
     Attr,
@@ -19,7 +19,7 @@ from .facts import (
     With,
     Yield,
 )
-from .origins import argument_for
+from .origins import argument_for, last_name
 from .symbols import Function
 from .values import ClassValue, Instance
 from .vocabulary import QUERY_ENDS, READS

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .effects import last_name, text_of
+from .effects import text_of
 from .facts import Call, Expression, ExpressionStatement
-from .origins import argument_for
+from .origins import argument_for, last_name
 from .surroundings import (
     BACKGROUND_NAME,
     EXECUTOR_NAME,

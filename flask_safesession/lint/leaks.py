@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .effects import Effect, last_name
+from .effects import Effect
 from .facts import Await, Call, Const, Expression, Group, If, Statement, Try
 from .flow import Flow, TooManyPaths
 from .lent import ended_by_callee, gives_session_to_unread
+from .origins import last_name
 from .symbols import Function
 from .values import Registry, Session
 from .walk import calls_of, children, expressions_of

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .effects import Effect, last_name, text_of
+from .effects import Effect, text_of
 from .facts import Call, Const, Expression, Group, With
+from .origins import last_name
 from .surroundings import (
     COMMAND_DECORATORS,
     ROUTE_METHODS,

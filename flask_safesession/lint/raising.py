@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .effects import Effects, last_name, text_of
+from .effects import Effects, text_of
 from .facts import Call, Expression, Handler, Raise, Statement
 from .flow import Flow, TooManyPaths
+from .origins import last_name
 from .surroundings import RAISING_CALLS, RAISING_METHODS
 from .symbols import Function
 from .values import External, FunctionValue

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from .effects import last_name
 from .entering import loops_over
 from .facts import Call, Const, Expression, Statement, With
+from .origins import last_name
 from .surroundings import CONTEXT_PUSHES
 from .symbols import Function
 from .values import External, Result
@@ -59,12 +59,10 @@ class Scopes:
         if isinstance(expression, str):
             made = loops_over(expression, scope)
             return () if made is None or not self._opens(made, "attempts", scope) else (made,)
-        if not isinstance(expression, Call):
-            return ()
-        name = last_name(expression.func)
-        if name in CONTEXT_PUSHES:
+        call = expression if isinstance(expression, Call) else None
+        if call is not None and last_name(call.func) in CONTEXT_PUSHES:
             return (None,)
-        return (expression,) if self._opens(expression, "session_manager", scope) else ()
+        return (call,) if call and self._opens(call, "session_manager", scope) else ()
 
     def _opens(self, call: Expression, name: str, scope: Function) -> bool:
         """Whether *call* is that of the function *name* of this package, and opens a scope."""

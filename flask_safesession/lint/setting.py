@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .effects import last_name
 from .facts import Assign, Attr, Call, Const, Expression, ExpressionStatement, Place, Statement
+from .origins import last_name
 from .surroundings import CHANGING_METHODS
 from .symbols import Class, Function
 from .values import Instance, Session

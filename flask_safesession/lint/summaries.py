@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from .effects import ROUNDS, Action, Effect, Effects, Summary, last_name
+from .effects import ROUNDS, Action, Effect, Effects, Summary
 from .facts import Call, Expression, Handler, Statement, Try, With
 from .findings import Step
 from .lent import ended_by_callee, gives_session_to_unread
+from .origins import last_name
 from .symbols import Function
 from .values import ClassValue, External, FunctionValue, Session
 from .vocabulary import ALL_ERRORS, AMBIGUOUS_ERRORS, DATABASE_ERRORS, DATABASE_PACKAGES

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .effects import Action, Effect, last_name, text_of
+from .effects import Action, Effect, text_of
 from .facts import Assign, Await, Call, Expression, Statement
 from .findings import Step
 from .flow import Flow, TooManyPaths
 from .opened import Inside, Open, joined
+from .origins import last_name
 from .symbols import Function
 from .values import Instance, Session
 from .waiting import enqueues, waits

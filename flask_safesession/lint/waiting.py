@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .effects import last_name, text_of
+from .effects import text_of
 from .facts import Call, Const, Expression
+from .origins import last_name
 from .surroundings import (
     EXECUTORS,
     ON_COMMIT,

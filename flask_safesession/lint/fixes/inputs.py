@@ -5,8 +5,8 @@ from __future__ import annotations
 import libcst as cst
 
 from ..analysis import Analysis
-from ..effects import last_name
 from ..facts import Raise
+from ..origins import last_name
 from ..symbols import Function
 from ..walk import statements_in
 from .bound import bindings

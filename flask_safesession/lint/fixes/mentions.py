@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..analysis import Analysis
-from ..effects import last_name, text_of
+from ..effects import text_of
 from ..facts import Call
+from ..origins import last_name
 from ..symbols import Function
 from ..values import External, FunctionValue, Instance, Result
 from ..walk import expressions_of, names_in, statements_in

@@ -7,8 +7,9 @@ from functools import cached_property
 
 import libcst as cst
 
-from ..effects import last_name, text_of
+from ..effects import text_of
 from ..facts import Call, Const, Expression, ExpressionStatement, Try, With
+from ..origins import last_name
 from ..symbols import Function
 from ..values import External, FunctionValue, Result
 from ..waiting import delay_of, hands_over

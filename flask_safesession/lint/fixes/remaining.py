@@ -122,11 +122,7 @@ class _Way(cst.CSTVisitor):
 
     def reason(self) -> str:
         """Return why no block can be made of what the call makes."""
-        for node in reversed(self.found):
-            reason = _around(node)
-            if reason:
-                return reason
-        return _NOT_FOLLOWED
+        return next(filter(None, map(_around, reversed(self.found))), _NOT_FOLLOWED)
 
 
 def _around(node: cst.CSTNode) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..analysis import Analysis
-from ..effects import last_name
 from ..facts import Call
+from ..origins import last_name
 from ..symbols import Function
 from ..values import External, Query, Result, Rows
 from .quiet import PURE_MODULES, is_quiet

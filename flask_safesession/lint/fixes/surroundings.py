@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..analysis import Analysis
-from ..effects import Effect, last_name, without_lenders
+from ..effects import Effect, without_lenders
 from ..facts import Call, ExpressionStatement, Return
 from ..handing import Handing, handings
+from ..origins import last_name
 from ..symbols import Function
 from ..values import ENDS_WITH_ITS_CONTEXT, Session
 from .enders import NOT_THEIRS, Enders

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import libcst as cst
 
-from ..effects import Effect, last_name, text_of
+from ..effects import Effect, text_of
 from ..facts import Call
+from ..origins import last_name
 from ..surroundings import ROUTE_METHODS, VIEW_METHODS
 from ..symbols import Function
 from ..values import Session

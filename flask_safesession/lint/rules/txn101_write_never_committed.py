@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 
 from ..analysis import Analysis, finding
-from ..effects import Effect, last_name, text_of
+from ..effects import Effect, text_of
 from ..facts import Attr, Call, Expression, With
 from ..findings import Finding, Step
+from ..origins import last_name
 from ..setting import Written, set_attributes
 from ..symbols import Function
 from ..values import ENDS_WITH_ITS_CONTEXT, External, Result, Session

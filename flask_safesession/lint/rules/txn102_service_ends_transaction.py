@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from ..analysis import Analysis, finding
-from ..effects import Effect, last_name, text_of
+from ..effects import Effect, text_of
 from ..facts import Assign, Call, Expression, Group
 from ..findings import Finding, Level, Step
-from ..origins import place_key
+from ..origins import last_name, place_key
 from ..symbols import Function
 from ..values import Session
 from ..walk import flat, statements_in

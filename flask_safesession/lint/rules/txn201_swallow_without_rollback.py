@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ..analysis import Analysis, finding
-from ..effects import Effect, last_name, text_of
+from ..effects import Effect, text_of
 from ..facts import Call, Expression, Handler, Jump, Raise, Return, Statement, Try, With
 from ..findings import Finding, Level, Step
+from ..origins import last_name
 from ..summaries import catches_database_errors, heals, opens_savepoint
 from ..surroundings import CONTEXT_PUSHES
 from ..symbols import Function
@@ -278,10 +279,8 @@ def _matters(
     around: _Around,
 ) -> bool:
     """Reads alone matter where the session is somebody else's and goes on."""
-    if work.effect & _HARD or not work.direct:
-        return bool(work.effect & _HARD)
-    if work.session.origin in {"given", "held"}:
-        return True
+    if work.effect & _HARD or not work.direct or work.session.origin in {"given", "held"}:
+        return work.direct or bool(work.effect & _HARD)
     goes_on = around.loop and not (handler.body and isinstance(handler.body[-1], Return))
     return _uses(handler.body, work.session, scope, analysis) or (
         goes_on and work.session.origin not in {"made", "scope"}
@@ -301,7 +300,7 @@ def _finding(handler: Handler, work: _Work, scope: Function, analysis: Analysis)
     )
     if not handler.types:
         message = message.replace("'except a bare 'except''", "A bare 'except'")
-    hard = work.direct and bool(work.effect & (Effect.COMMIT | Effect.FLUSH))
+    hard = work.direct and work.effect & (Effect.COMMIT | Effect.FLUSH)
     level: Level = "error" if hard else "warning"
     steps = (
         Step(scope.path, work.call.at.line, f"{text_of(work.call.func)}() can fail here"),

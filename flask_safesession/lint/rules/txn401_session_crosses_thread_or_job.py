@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..analysis import Analysis, finding
-from ..effects import Effect, last_name, text_of
+from ..effects import Effect, text_of
 from ..facts import Await, Expression, Group
 from ..findings import Finding, Level, Step
 from ..handing import Handing
+from ..origins import last_name
 from ..surroundings import REQUEST_PROXIES
 from ..symbols import Function
 from ..values import External, FunctionValue, Instance, Rows, Session

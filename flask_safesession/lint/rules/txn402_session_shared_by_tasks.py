@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..analysis import Analysis, finding
-from ..effects import Effect, last_name, text_of
+from ..effects import Effect, text_of
 from ..facts import Await, Call, Expression, For, Group, Statement, While
 from ..findings import Finding, Step
+from ..origins import last_name
 from ..symbols import Function
 from ..values import External, Session
 from ..walk import calls_of, children, expressions_of

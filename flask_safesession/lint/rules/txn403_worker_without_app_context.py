@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ..analysis import Analysis, finding
-from ..effects import last_name, text_of, without_lenders
+from ..effects import text_of, without_lenders
 from ..facts import Call, With
 from ..findings import Finding, Step
 from ..handing import Handing
+from ..origins import last_name
 from ..surroundings import CONTEXT_PUSHES
 from ..symbols import Function
 from ..values import ClassValue, External, FunctionValue, Result

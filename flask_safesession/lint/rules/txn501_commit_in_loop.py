@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ..analysis import Analysis, finding
-from ..effects import Effect, last_name, text_of
+from ..effects import Effect, text_of
 from ..facts import (
     Call,
     Const,
@@ -23,6 +23,7 @@ from ..facts import (
     With,
 )
 from ..findings import Finding, Step
+from ..origins import last_name
 from ..summaries import catches_database_errors
 from ..symbols import Function
 from ..values import Session

@@ -276,3 +276,14 @@ def test_comments_of_a_shape(shape: str) -> None:
     before, after = SHAPES[shape]
     assert rewritten(HEAD + before) == NEW_HEAD + after
     assert rewritten(NEW_HEAD + after) == NEW_HEAD + after
+
+
+def test_the_comment_of_a_block_on_one_line() -> None:
+    """It goes above the block that comes in its place."""
+    new = rewritten(
+        "from store.database import SessionLocal\n\n\ndef work(item):\n    db = SessionLocal()\n"
+        "    try: db.add(item); db.commit()  # why\n    finally: db.close()  # end\n"
+    )
+    assert new.endswith(
+        "def work(item):\n    # why\n    with session_manager() as db:\n        db.add(item)\n    # end\n"
+    )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+
 import libcst as cst
 import pytest
 
 from flask_safesession.lint.fixes.changes import Change, Left
-from flask_safesession.lint.fixes.files import Files
+from flask_safesession.lint.fixes.files import Files, _read
 
 from . import rewritten as projects
 from .rewritten import rewritten, rewritten_by, run
@@ -499,3 +502,15 @@ def test_a_failure_behind_a_colon_is_placed_at_the_function() -> None:
 
 
 LEAVES = "it leaves here with changes that it does not commit"
+
+
+def test_what_is_nested_deeper_than_python_reads() -> None:
+    """The file has a line, however little of Python's stack is left."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 150)
+    try:
+        found = _read("deep.py", b"x = " + b".".join([b"a"] * 300))
+    finally:
+        sys.setrecursionlimit(limit)
+    assert isinstance(found, Left)
+    assert found.reason == "it was not read: its expressions are nested too deeply"
