@@ -78,11 +78,12 @@ class Mischief:
                     act()
             return trace
 
+        before = sys.gettrace()  # such as what measures the coverage of a test
         sys.settrace(trace)
         try:
             yield
         finally:
-            sys.settrace(None)
+            sys.settrace(before)
 
     def fail(self) -> None:
         """Raise.
