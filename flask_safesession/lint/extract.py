@@ -241,7 +241,7 @@ class _Body:
     def try_(self, node: ast.Try) -> Statement:
         body = self.statements(node.body)
         handlers = tuple(
-            Handler(self.types(each.type), self.statements(each.body), place(each))
+            Handler(self.types(each.type), self.statements(each.body), place(each), each.name or "")
             for each in node.handlers
         )
         orelse, final = self.statements(node.orelse), self.statements(node.finalbody)

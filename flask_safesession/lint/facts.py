@@ -181,12 +181,14 @@ class While:
 class Handler:
     """One ``except``; no types at all mean a bare one.
 
-    ``with suppress(…)`` is one with an empty body, and *suppress* is the name that it is called by.
+    *name* is what the exception is called there. ``with suppress(…)`` is one with an empty body, and *suppress* is the
+    name that it is called by.
     """
 
     types: tuple[Expression, ...]
     body: tuple[Statement, ...]
     at: Place
+    name: str = ""
     suppress: str = ""
 
 

@@ -11,6 +11,7 @@ from .vocabulary import (
     FACTORY_NAME,
     GETTER_NAME,
     OTHER_SESSIONS,
+    SESSION_METHODS,
     SESSION_NAME,
     TELLING_METHODS,
 )
@@ -117,10 +118,9 @@ def is_awaited(name: str, scope: Function) -> bool:
 
 def is_session_attribute(name: str, uses: set[str]) -> bool:
     """Whether ``self.name`` is a session, by its name and by what is called on it."""
-    if uses & _FOREIGN_METHODS:
-        return False
     last = name.rpartition(".")[2]
-    return bool(SESSION_NAME.search(last)) and bool(uses & (TELLING_METHODS | {"commit"}))
+    is_called_so = bool(SESSION_NAME.search(last)) and uses <= SESSION_METHODS
+    return is_called_so and bool(uses & (TELLING_METHODS | {"commit"}))
 
 
 def is_database_name(path: str) -> bool:

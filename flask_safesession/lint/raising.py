@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .effects import Effects, text_of
-from .facts import Call, Expression, Handler, Raise, Statement
+from .facts import Assign, Call, Expression, Handler, Raise, Statement
 from .flow import Flow, TooManyPaths
 from .origins import last_name
 from .surroundings import RAISING_CALLS, RAISING_METHODS
@@ -13,7 +13,7 @@ from .symbols import Function
 from .values import External, FunctionValue
 from .walk import calls_of, statements_in
 
-__all__ = ["Raising"]
+__all__ = ["Raising", "raises_later"]
 
 _DEEPEST = 3
 _REACHED = True
@@ -123,6 +123,20 @@ class Reach(Flow[bool]):
     def never_returns(self, expression: Expression) -> bool:
         """Whether one of its calls never returns."""
         return any(self.raising.call(each, self.scope) for each in calls_of(expression))
+
+
+def raises_later(handler: Handler, scope: Function) -> bool:
+    """Whether the exception is kept in a variable that is raised further down."""
+    kept = {
+        target
+        for each in statements_in(handler.body)
+        if isinstance(each, Assign) and handler.name and each.value == handler.name
+        for target in each.targets
+    }
+    return bool(kept) and any(
+        isinstance(each, Raise) and each.value in kept and each.line > handler.at.end_line
+        for each in statements_in(scope.facts.body)
+    )
 
 
 def _is_abstract(body: tuple[Statement, ...]) -> bool:

@@ -15,7 +15,7 @@ def block(
     """Return a ``with`` block; one of ``suppress(…)`` is a ``try`` whose handler does nothing."""
     for index, (manager, _) in enumerate(items):
         if isinstance(manager, Call) and manager.func in _NAMES and manager.args:
-            handler = Handler(manager.args, (), manager.at, str(manager.func))
+            handler = Handler(manager.args, (), manager.at, suppress=str(manager.func))
             inner = (block(items[index + 1 :], body, line),) if items[index + 1 :] else body
             guarded = Try(inner, (handler,), (), (), line)
             return With(items[:index], (guarded,), line) if index else guarded

@@ -10,6 +10,7 @@ from ..effects import Effect, text_of
 from ..facts import Call, Expression, Handler, Jump, Raise, Return, Statement, Try, With
 from ..findings import Finding, Level, Step
 from ..origins import last_name
+from ..raising import raises_later
 from ..summaries import catches_database_errors, heals, opens_savepoint
 from ..surroundings import CONTEXT_PUSHES
 from ..symbols import Function
@@ -111,6 +112,8 @@ def _judge(
             continue
         goes_on = around.loop and not _leaves_the_loop(handler)
         if not goes_on and (around.behind or _request_ends(handler, work, after, scope, analysis)):
+            continue
+        if not around.loop and raises_later(handler, scope):
             continue
         if _swallows(handler, after, scope, analysis) and _matters(
             work, handler, after, scope, analysis, around

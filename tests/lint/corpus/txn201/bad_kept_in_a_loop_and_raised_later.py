@@ -1,0 +1,18 @@
+import time
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+
+def save(session: Session, row: object) -> None:
+    failure: Exception | None = None
+    for _ in range(3):
+        try:
+            session.add(row)
+            session.flush()
+            return
+        except OperationalError as error:  # TXN201
+            failure = error
+            time.sleep(1)
+    assert failure is not None
+    raise failure
