@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextvars
+
 import pytest
+from flask import Flask
+
+from flask_safesession._proxies import request_context
+from flask_safesession.testing._contexts import tops
 
 from .inner import Inner
 
@@ -216,3 +222,27 @@ def test_the_next_test_has_no_request(inner: Inner) -> None:
         ini=LEAKS_FAIL,
     )
     result.assert_outcomes(passed=2, errors=1)
+
+
+def test_a_context_that_is_pushed_twice(inner: Inner) -> None:
+    """It is one, and gone when it was popped twice."""
+    inner.run(
+        """
+        def test_one(app):
+            context = app.app_context()
+            with context, context:
+                pass
+        """,
+        ini=LEAKS_FAIL,
+    ).assert_outcomes(passed=1)
+
+
+def test_a_request_that_cannot_be_popped(app: Flask) -> None:
+    """Whoever tidies up does not try for ever."""
+
+    def restore() -> None:
+        before = tops()
+        request_context.set(app.test_request_context())  # nobody has pushed it
+        before.restore()
+
+    contextvars.copy_context().run(restore)

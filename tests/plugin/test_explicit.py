@@ -297,3 +297,22 @@ def test_what_asks_without_a_fixture(inner: Inner, database: Database) -> None:
     )
     result.assert_outcomes(passed=4, failed=1)
     result.stdout.fnmatch_lines([f"*'names' (shop.py:*) {REFUSED}*"])
+
+
+def test_a_pool_that_was_at_hand_before(inner: Inner) -> None:
+    """A fixture of the session may use it all the same."""
+    inner.run(
+        """
+        kept = []
+
+        @pytest.fixture(scope="session")
+        def warmed(app):
+            kept.pop().connect().close()
+
+        def test_one(app, request):
+            with app.app_context():
+                kept.append(db.engine.pool)
+            request.getfixturevalue("warmed")
+        """,
+        ini=EXPLICIT,
+    ).assert_outcomes(passed=1)

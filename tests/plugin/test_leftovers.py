@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.conftest import Wanted
 from tests.databases import Database
 
 from .inner import Inner
@@ -218,3 +219,42 @@ def test_what_is_no_path(inner: Inner, path: str) -> None:
     result.stderr.fnmatch_lines(
         [f"ERROR: The setting 'mocked-sessions' names '{path}', which is no import path. *"]
     )
+
+
+def test_a_connection_to_another_database(inner: Inner) -> None:
+    """It is none of the app's: it is neither told nor rolled back."""
+    inner.run(
+        """
+        import sqlalchemy as sa
+
+        kept = []
+
+        def test_one(app, transactional_db):
+            kept.append(sa.create_engine("sqlite://").connect())
+
+        def test_two():
+            kept.pop().close()
+        """,
+        "-p",
+        "no:randomly",
+        ini=LEAKS_FAIL,
+    ).assert_outcomes(passed=2)
+
+
+def test_a_table_that_is_made_inside_a_test(inner: Inner, wanted: Wanted) -> None:
+    """PostgreSQL is asked again whether constraints are deferred, and a violation is an error at COMMIT."""
+    inner.on(wanted.get("postgresql-psycopg").url).run(
+        """
+        from sqlalchemy.exc import IntegrityError
+
+        def test_one(app, db_session):
+            db_session.execute(db.text(
+                "CREATE TABLE late (id int REFERENCES shop_item DEFERRABLE INITIALLY DEFERRED)"
+            ))
+            db_session.commit()
+            db_session.execute(db.text("INSERT INTO late VALUES (1)"))
+            with pytest.raises(IntegrityError):
+                db_session.commit()
+            db_session.rollback()
+        """
+    ).assert_outcomes(passed=1)

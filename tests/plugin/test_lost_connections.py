@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 
+from flask_safesession.testing._loss import Loss
 from tests.conftest import Wanted
+from tests.kit import Kit
 
 from .inner import Inner
 
@@ -100,3 +104,11 @@ def test_a_statement_after_the_loss(inner: Inner, wanted: Wanted) -> None:
                 db_session.execute(db.text("SELECT 1"))
         """
     ).assert_outcomes(passed=1, errors=1)
+
+
+def test_another_error_at_the_end(sqlite_kit: Kit) -> None:
+    """It is the driver's own: nothing was lost."""
+    loss = Loss(sqlite_kit.engine)
+    with pytest.raises(sqlite3.ProgrammingError), loss.told(None):
+        raise sqlite3.ProgrammingError("no such thing")
+    assert not loss.is_known

@@ -138,3 +138,46 @@ def test_a_scope_of_a_thread(inner: Inner) -> None:
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines([SCOPE])
     result.stdout.fnmatch_lines(["*an application context is still pushed, by 'work'*"])
+
+
+def test_a_scope_that_was_open_before_the_test(inner: Inner) -> None:
+    """The test may leave it."""
+    inner.run(
+        """
+        import asyncio
+        from flask_safesession import session_manager
+
+        @pytest.fixture(scope="session")
+        def loop():
+            loop = asyncio.new_event_loop()
+            yield loop
+            loop.close()
+
+        @pytest.fixture(scope="session")
+        def leave(app, loop):
+            entered, leaving = asyncio.Event(), asyncio.Event()
+
+            async def stay():
+                with app.app_context():
+                    async with session_manager():
+                        entered.set()
+                        await leaving.wait()
+
+            async def begin():
+                task = asyncio.create_task(stay())
+                await entered.wait()
+                return task
+
+            task = loop.run_until_complete(begin())
+
+            def leave():
+                leaving.set()
+                loop.run_until_complete(task)
+
+            return leave
+
+        def test_one(app, leave):
+            leave()
+        """,
+        ini=LEAKS_FAIL,
+    ).assert_outcomes(passed=1)

@@ -132,3 +132,10 @@ def test_a_server_that_cannot_be_used(
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([reason])
     result.stdout.no_fnmatch_line("*Error:*")
+
+
+def test_a_database_that_is_not_known(tmp_path: Path) -> None:
+    """Outside of pytest the URL is looked at when the database is made."""
+    with pytest.raises(ValueError, match="is no URL from which databases for tests can be made"):
+        with worker_database("oracle://scott@localhost/shop", "main", tmp_path):
+            pass
