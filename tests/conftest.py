@@ -225,11 +225,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts the workers of a queue."""
+    """Mark what starts programs, of which each takes some seconds."""
     for item in items:
-        wanted = set(getattr(item, "fixturenames", ()))
-        if "start_worker" in wanted and wanted & {"redis_url", "rabbitmq_url"}:
-            item.add_marker("workers")
+        wanted = getattr(item, "fixturenames", ())
+        if "start_worker" in wanted:
+            item.add_marker("programs")
+        if "pytester" in wanted:
+            item.add_marker("plugin")
 
 
 @pytest.fixture(scope="session")

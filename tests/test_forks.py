@@ -26,6 +26,7 @@ SERVERS: Final = tuple(name for name in ON_DISK if name != "sqlite-file")
 STATUS: Final = {"exit": 3, "error": 1, "at-once": 4, "kill": -9}
 REFUSED: Final = ["SessionSharedError", None, None, None, None, False]
 
+pytestmark = pytest.mark.programs
 on_disk = pytest.mark.parametrize("name", _parameters(ON_DISK))
 on_servers = pytest.mark.parametrize("name", _parameters(SERVERS))
 # One that compares process ids, and one that says good-bye to its server when it is collected.
@@ -42,7 +43,7 @@ def run(case: str, database: Database, flavour: str = "flask-sqlalchemy", *optio
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=200,
     )
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert lines, result.stderr

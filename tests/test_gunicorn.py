@@ -36,7 +36,7 @@ def _answers(port: str, names: Iterator[str]) -> list[Answer]:
     return answers
 
 
-@pytest.mark.workers
+@pytest.mark.programs
 @pytest.mark.parametrize("kind", ["sync", "gthread"])
 @pytest.mark.parametrize("name", _parameters(SERVERS))
 def test_preloaded_workers(name: str, kind: str, wanted: Wanted, start_worker: StartWorker) -> None:

@@ -74,7 +74,7 @@ def start(
     assert "Traceback" not in started[0].output, started[0].output
 
 
-@pytest.mark.workers
+@pytest.mark.programs
 @pytest.mark.postgresql
 def test_a_pool_lasts(observer: Engine, start: Start) -> None:
     """All requests have the connection that the first one opened: asgiref runs them one after another."""
@@ -89,7 +89,7 @@ def test_a_pool_lasts(observer: Engine, start: Start) -> None:
     assert _stored(observer) == sorted(["first", *names])
 
 
-@pytest.mark.workers
+@pytest.mark.programs
 @pytest.mark.postgresql
 def test_requests_at_once(observer: Engine, start: Start) -> None:
     """With a thread for each request they meet, each with a connection, and the next four have the same ones."""

@@ -26,7 +26,7 @@ print(stored(create_app()))
 """
 
 
-@pytest.mark.workers
+@pytest.mark.programs
 def test_the_layout(start_worker: StartWorker, redis_url: str, tmp_path: Path) -> None:
     """What the view has stored, the task of the worker finds, in its own app."""
     queue = f"safesession-tests-{uuid.uuid4()}"

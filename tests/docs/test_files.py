@@ -15,6 +15,8 @@ import pytest
 
 from .pages import EXAMPLES, ROOT, Page, pages
 
+pytestmark = pytest.mark.programs
+
 # What a reader runs in a shell and no test does: installing, and the server with its clients.
 _NOT_RUN = re.compile(r"mkdir|pip|python -m venv|curl|flask --app \w+ run")
 

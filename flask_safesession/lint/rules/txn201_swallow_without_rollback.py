@@ -113,9 +113,7 @@ def _judge(
         goes_on = around.loop and not _leaves_the_loop(handler)
         if not goes_on and (around.behind or _request_ends(handler, work, after, scope, analysis)):
             continue
-        if not around.loop and raises_later(handler, scope):
-            continue
-        if _swallows(handler, after, scope, analysis) and _matters(
+        if _swallows(handler, after, scope, analysis, around) and _matters(
             work, handler, after, scope, analysis, around
         ):
             yield _finding(handler, work, scope, analysis)
@@ -141,18 +139,21 @@ def _leaves_the_loop(handler: Handler) -> bool:
 
 
 def _is_wide(handler: Handler) -> bool:
-    if not handler.types:
-        return True
-    return any(
+    return not handler.types or any(
         isinstance(each, str) and each.rpartition(".")[2] in WIDE_DATABASE_ERRORS
         for each in handler.types
     )
 
 
 def _swallows(
-    handler: Handler, after: tuple[Statement, ...], scope: Function, analysis: Analysis
+    handler: Handler,
+    after: tuple[Statement, ...],
+    scope: Function,
+    analysis: Analysis,
+    around: _Around,
 ) -> bool:
-    if heals(handler.body, scope, analysis.effects):
+    is_raised_later = not around.loop and raises_later(handler, scope)
+    if is_raised_later or heals(handler.body, scope, analysis.effects):
         return False
     ends = after if after and isinstance(after[-1], Raise) else ()
     return analysis.raising.falls_through((*handler.body, *ends), scope)
@@ -210,11 +211,8 @@ def _handled_inside(statement: Try, scope: Function, analysis: Analysis) -> bool
     if heals(statement.final, scope, analysis.effects):
         return True
     return any(
-        catches_database_errors(each, scope, analysis.effects) and _is_wide(each)
-        for each in statement.handlers
-    ) or any(
         catches_database_errors(each, scope, analysis.effects)
-        and heals(each.body, scope, analysis.effects)
+        and (_is_wide(each) or heals(each.body, scope, analysis.effects))
         for each in statement.handlers
     )
 

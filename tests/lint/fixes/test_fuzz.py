@@ -28,6 +28,7 @@ def test_the_corpus_of_the_checker(folder: Path) -> None:
         _check(path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", BEFORE, ids=lambda path: path.stem)
 def test_code_without_one_of_its_lines(before: Path) -> None:
     """A commit, a return or a handler that is missing gives another program, not a broken one."""

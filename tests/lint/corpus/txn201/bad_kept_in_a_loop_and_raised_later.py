@@ -1,4 +1,4 @@
-import time
+import logging
 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -13,6 +13,6 @@ def save(session: Session, row: object) -> None:
             return
         except OperationalError as error:  # TXN201
             failure = error
-            time.sleep(1)
+            logging.warning("once more")
     assert failure is not None
     raise failure
