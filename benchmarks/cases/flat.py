@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import statistics
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.apps import Site, dispose, safe
+from benchmarks.apps import Site, dispose, safe, stock
 from benchmarks.databases import SQLITE_MEMORY
 from benchmarks.measure import cpu_time
 from benchmarks.results import Result, Row, Target, microseconds
@@ -26,35 +26,45 @@ Step = Callable[[], object]
 
 @dataclass(frozen=True)
 class Growth:
-    """What changed from the first scopes to the last."""
+    """What changed from the first scopes to the last; *machine* is what changed for hand-written units between them."""
 
     first: float
     last: float
+    machine: float
     traced_bytes: int
     objects: int
 
     @property
     def slower(self) -> float:
-        """The last scopes' time in terms of the first ones'."""
-        return self.last / self.first
+        """The last scopes' time in terms of the first ones', on a machine that stays as it was."""
+        return self.last / self.first / self.machine
 
 
 def flat_cost(rounds: int) -> Result:
     """Measure growth over *rounds* scopes, with a context each and with one around all."""
-    guarded = safe(SQLITE_MEMORY)
+    guarded, bare = safe(SQLITE_MEMORY), stock(SQLITE_MEMORY)
     with guarded.app.app_context():
-        growths = {f"{rounds} scopes in one app context": _growth(lambda: _scope(guarded), rounds)}
-    growths[f"{rounds} scopes, an app context each"] = _growth(lambda: _context(guarded), rounds)
-    dispose(guarded)
+        growths = {"in one app context": _growth(lambda: _scope(guarded), bare, rounds)}
+    growths["an app context each"] = _growth(lambda: _context(guarded), bare, rounds)
+    dispose(guarded, bare)
     window = min(WINDOW, rounds // 4)
     return Result(
         "Flat cost",
         "Each scope stores and deletes an object, with a joined scope and an `on_commit` hook. "
-        f"Times are medians of the first and the last {window} scopes after {WARM_UP} to warm up; "
-        "memory is counted in a second pass, after full collections.",
-        ("what", "first µs", "last µs", "last / first", "traced bytes more", "objects more"),
-        [_row(name, growth) for name, growth in growths.items()],
-        [_target(name, growth) for name, growth in growths.items()],
+        f"Times are medians of the first and the last {window} scopes after {WARM_UP} to warm up. The same unit, "
+        "hand-written in a stock app, takes turns with them: what it changes by is the machine, and is taken out of "
+        "the ratio. Memory is counted in a second pass, after full collections.",
+        (
+            "what",
+            "first µs",
+            "last µs",
+            "machine",
+            "last / first",
+            "traced bytes more",
+            "objects more",
+        ),
+        [_row(f"{rounds} scopes, {name}", growth) for name, growth in growths.items()],
+        [_target(f"{rounds} scopes, {name}", growth) for name, growth in growths.items()],
     )
 
 
@@ -77,14 +87,31 @@ def _hook() -> None:
     pass
 
 
-def _growth(step: Step, scopes: int) -> Growth:
+def _by_hand(site: Site) -> None:
+    with site.app.app_context():
+        entry = site.entry(label="short-lived")
+        site.db.session.add(entry)
+        site.db.session.flush()
+        site.db.session.delete(entry)
+        site.db.session.commit()
+
+
+def _growth(step: Step, bare: Site, scopes: int) -> Growth:
     _repeat(step, WARM_UP)
-    seconds = [_timed(step) for _ in range(scopes)]
+    _repeat(lambda: _by_hand(bare), WARM_UP)
+    seconds, by_hand = zip(
+        *((_timed(step), _timed(lambda: _by_hand(bare))) for _ in range(scopes)), strict=True
+    )
     window = min(WINDOW, scopes // 4)
     traced, objects = _kept(step, scopes)
-    return Growth(
-        statistics.median(seconds[:window]), statistics.median(seconds[-window:]), traced, objects
-    )
+    first, last = _ends(seconds, window)
+    machine_first, machine_last = _ends(by_hand, window)
+    return Growth(first, last, machine_last / machine_first, traced, objects)
+
+
+def _ends(seconds: Sequence[float], window: int) -> tuple[float, float]:
+    """The medians of the first and of the last *window* of them."""
+    return statistics.median(seconds[:window]), statistics.median(seconds[-window:])
 
 
 def _kept(step: Step, scopes: int) -> tuple[int, int]:
@@ -122,6 +149,7 @@ def _row(name: str, growth: Growth) -> Row:
             name,
             microseconds(growth.first),
             microseconds(growth.last),
+            f"{growth.machine:.3f}",
             f"{growth.slower:.3f}",
             str(growth.traced_bytes),
             str(growth.objects),
