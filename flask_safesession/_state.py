@@ -134,15 +134,15 @@ class AppState:
 
         return replace(self.rules, twophase=twophase)
 
-    def refresh(self) -> None:
-        """Guard what is there now; a database may be registered late, or once more."""
+    def refresh(self, app: Flask) -> None:
+        """Guard what *app* has now; a database may be registered late, or once more."""
         try:
-            self._source = self._find_source(self.app)
+            source = self._find_source(app)
         except errors.NoAppError:
             self._source, self.registry = None, self._first_registry
-        else:
-            self.registry = self._source.registry
-            self.registry()
+            return
+        self._source, self.registry = source, source.registry
+        source.registry()
 
     def _first_registry(self) -> Registry:
         return self.source.registry()

@@ -41,16 +41,19 @@ class Wiring:
         self._state = state
         self._placed = -1
         self._is_last = True
-        # Flask asks of each teardown function whether it is a coroutine function: a plain one is asked fastest.
-        self._first: Teardown = lambda error: self.finish(error)  # noqa: PLW0108
+        # Flask asks of each of these whether it is a coroutine function: a plain one is asked fastest.
+        self._first: Teardown = lambda error: (
+            self.finish_last(error) if self._is_last else self.finish(error)
+        )
         self._last: Teardown = lambda error: self.finish_last(error)  # noqa: PLW0108
+        self._pushed: Callable[..., None] = lambda app, **_: self.pushed(app)
 
     def connect(self) -> None:
         appcontext_pushed.connect(self.first_pushed, self._app)
-        appcontext_pushed.connect(self.pushed, self._app)
+        appcontext_pushed.connect(self._pushed, self._app)
         request_finished.connect(self.answered, self._app)
         self._app.wsgi_app = _RequestEnd(self._app.wsgi_app, self._app)  # type: ignore[method-assign]
-        self._state.refresh()
+        self._state.refresh(self._app)
         self.place()
 
     def first_pushed(self, *_: Any, **__: Any) -> None:
@@ -65,10 +68,10 @@ class Wiring:
             watch_pool(engine, self._state.rules)  # it may have been watched for nobody
         appcontext_pushed.disconnect(self.first_pushed, self._app)
 
-    def pushed(self, *_: Any, **__: Any) -> None:
+    def pushed(self, app: Flask) -> None:
         """A context begins, or goes on: ``stream_with_context`` pushes one again after its teardown."""
-        self._state.refresh()
-        if len(self._app.teardown_appcontext_funcs) != self._placed:
+        self._state.refresh(app)
+        if len(app.teardown_appcontext_funcs) != self._placed:
             self.place()
         unit = existing_unit()
         if unit is not None:
@@ -104,10 +107,7 @@ class Wiring:
                 end_of_context(context_object())
 
     def finish(self, error: BaseException | None) -> None:
-        """End the sessions of the context."""
-        if self._is_last:
-            self.finish_last(error)
-            return
+        """End the sessions of the context, in which other teardown functions are still to come."""
         unit = existing_unit()
         if unit is not None:
             unit.finish(error)

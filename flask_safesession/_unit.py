@@ -237,7 +237,7 @@ class ContextRegistry(ScopedRegistry[Session]):
         return session
 
     def has(self) -> bool:
-        unit = find_unit()
+        unit: Unit | None = getattr(_context.get(None), _UNIT, None) or _new_unit()
         if unit is None:
             return self._outside().has()
         return self in unit.sessions
@@ -250,7 +250,7 @@ class ContextRegistry(ScopedRegistry[Session]):
             unit.sessions[self] = obj
 
     def clear(self) -> None:
-        unit = find_unit()
+        unit: Unit | None = getattr(_context.get(None), _UNIT, None) or _new_unit()
         if unit is None:
             self._outside().clear()
         elif self in unit.sessions and ledger_of(unit.sessions[self]).owner is None:

@@ -157,11 +157,19 @@ class _Process:
     """All that is watched in this process."""
 
     def __init__(self) -> None:
-        self.watched: weakref.WeakSet[Watched] = weakref.WeakSet()
+        self._watched: dict[weakref.ref[Watched], None] = {}
+
+    def add(self, watched: Watched) -> None:
+        """Watch it as well, until it is gone."""
+        self._watched[weakref.ref(watched, self._watched.pop)] = None
+
+    def watched(self) -> list[Watched]:
+        """All of them; a ``WeakSet`` would take ten calls for that, at the end of each context."""
+        return [each for known in list(self._watched) if (each := known()) is not None]
 
     def look(self) -> Look:
         """Report what is overdue."""
-        watched = list(self.watched)
+        watched = self.watched()
         # What is taken just after this is overdue in that time at the earliest.
         pause = min((each.rules.held_seconds for each in watched), default=1.0)
         due = [seconds for each in watched for seconds in each.reports.look(each.holds())]
@@ -169,7 +177,7 @@ class _Process:
 
     def forked(self) -> None:
         """What the parent has taken is the parent's."""
-        for each in list(self.watched):
+        for each in self.watched():
             each.register = Register()
 
 
@@ -184,7 +192,7 @@ def watch_pool(engine: Engine, rules: Rules) -> None:
     if not isinstance(pool, WatchedPool):
         pool.safesession_watched = Watched(engine, rules)
         pool.__class__ = _watched_class(cast(Hashable, type(pool)))
-        _process.watched.add(pool.safesession_watched)
+        _process.add(pool.safesession_watched)
     elif pool.safesession_watched.rules.held_connection == "off":
         pool.safesession_watched.rules = rules
 
@@ -201,7 +209,7 @@ def end_of_context(context: object) -> None:
     Raises:
         HeldConnectionError: Where ``SAFESESSION_HELD_CONNECTION`` is ``"raise"``.
     """
-    for watched in list(_process.watched):
+    for watched in _process.watched():
         if watched.reports.is_shared:
             continue
         for hold in watched.holds(context):
