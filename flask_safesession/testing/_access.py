@@ -13,7 +13,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from .. import errors
 from .._core.places import Place, outside
 from .._session import current_scope
-from ._engines import all_engines_of, each_engine
+from ._engines import each_engine
 from ._taps import tap
 
 __all__ = ["Refusal", "asked_for", "refused"]
@@ -89,6 +89,9 @@ def _text(places: list[Place]) -> str:
     )
 
 
+_refusals: list[tuple[Flask, Refusal]] = []
+
+
 class RefusingPool(Pool):
     """Gives no connection while *refusal* says no.
 
@@ -122,14 +125,18 @@ def refused(app: Flask) -> Iterator[Refusal]:
     """Let *app* reach no database inside the ``with`` block, nor use the connections that it has already."""
     refusal = Refusal()
     with each_engine(app, refusal.begin):
-        yield refusal
+        _refusals.append((app, refusal))
+        try:
+            yield refusal
+        finally:
+            _refusals.remove((app, refusal))
 
 
 @contextlib.contextmanager
 def asked_for(app: Flask) -> Iterator[None]:
     """Let the database of *app* be used inside the ``with`` block, which asks for it."""
     with contextlib.ExitStack() as stack:
-        for engine in all_engines_of(app):
-            if isinstance(engine.pool, RefusingPool):
-                stack.enter_context(engine.pool.refusal.lifted())
+        for refusing, refusal in _refusals:
+            if refusing is app:
+                stack.enter_context(refusal.lifted())
         yield

@@ -27,6 +27,7 @@ from ._taps import tap
 __all__ = ["RollbackIsolation"]
 
 _LEVEL = "isolation_level"
+_NOTED = "_safesession_levels_noted"
 
 
 class RollbackIsolation:
@@ -87,16 +88,13 @@ class _EngineIsolation:
         dialect = vars(engine.dialect)
         self._replaced = {name: dialect.get(name) for name in _methods(self._shared)}
         dialect.update(_methods(self._shared))
-        event.listen(engine, "engine_connect", _note_options)
-        event.listen(engine, "set_connection_execution_options", _note_level)
+        _note_levels(engine)
         tap(engine).send(Translator(self._shared).send)
         engine.pool = pool(self._shared)
 
     def end(self) -> None:
         """Undo what was stored, and let the engine be what it was."""
         tap(self._engine).send(None)
-        event.remove(self._engine, "set_connection_execution_options", _note_level)
-        event.remove(self._engine, "engine_connect", _note_options)
         dialect = vars(self._engine.dialect)
         for name, before in self._replaced.items():
             if before is None:
@@ -143,6 +141,15 @@ def _begin(shared: SharedConnection, connection: Any) -> None:
     loan = loan_of(connection)
     if loan is not None:
         shared.begin(loan)
+
+
+def _note_levels(engine: Engine) -> None:
+    """Hear of the isolation levels of its connections from now on; those that no test lends are left alone."""
+    marks = vars(engine.dialect)
+    if _NOTED not in marks:
+        marks[_NOTED] = True
+        event.listen(engine, "engine_connect", _note_options)
+        event.listen(engine, "set_connection_execution_options", _note_level)
 
 
 def _note_options(connection: Connection) -> None:

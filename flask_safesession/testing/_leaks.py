@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
 from collections.abc import Iterator
@@ -48,10 +49,8 @@ class LeakWatch:
         self._tops = tops()
         self._known = open_scopes(existing_unit())
         self._home = threading.current_thread()
-        event.listen(Pool, "checkout", self._checked_out)
-        event.listen(Pool, "checkin", self._checked_in)
-        event.listen(Pool, "detach", self._checked_in)
-        event.listen(Pool, "invalidate", self._invalidated)
+        _listen()
+        _watches.append(self)
         self._contexts.begin()
         self._looking.enter_context(self._blocks.watching())
         self._looking.enter_context(self._jobs.watching())
@@ -60,10 +59,7 @@ class LeakWatch:
     def __exit__(self, *_: object) -> None:
         self._looking.close()
         self._contexts.end()
-        event.remove(Pool, "invalidate", self._invalidated)
-        event.remove(Pool, "detach", self._checked_in)
-        event.remove(Pool, "checkin", self._checked_in)
-        event.remove(Pool, "checkout", self._checked_out)
+        _watches.remove(self)
 
     def report(self) -> list[str]:
         """What is left, a sentence for each."""
@@ -117,17 +113,44 @@ class LeakWatch:
         yield from self._jobs.report()
         yield from self._contexts.elsewhere()
 
-    def _checked_out(self, _: object, record: object, connection: Any) -> None:
+    def checked_out(self, record: object, connection: Any) -> None:
+        """A connection left its pool."""
         self._taken[record] = (connection._pool, outside().place)  # noqa: SLF001 - nothing else tells
         self._takers[record] = threading.current_thread()
 
-    def _checked_in(self, _: object, record: object) -> None:
+    def checked_in(self, record: object) -> None:
+        """It is back, or has left for good."""
         self._taken.pop(record, None)
         self._takers.pop(record, None)
 
-    def _invalidated(self, _: object, record: object, error: BaseException | None) -> None:
+    def invalidated(self, record: object, error: BaseException | None) -> None:
+        """It is thrown away."""
         if isinstance(error, LoopEndedError) and record in self._taken:
             self._dropped.append(self._taken[record])
+
+
+_watches: list[LeakWatch] = []
+
+
+@functools.cache
+def _listen() -> None:
+    """Hear of each connection from now on: to listen and to stop for each test is a third of what the test costs."""
+
+    @event.listens_for(Pool, "checkout")
+    def checked_out(_: object, record: object, connection: object) -> None:
+        for watch in _watches:
+            watch.checked_out(record, connection)
+
+    @event.listens_for(Pool, "checkin")
+    @event.listens_for(Pool, "detach")
+    def checked_in(_: object, record: object) -> None:
+        for watch in _watches:
+            watch.checked_in(record)
+
+    @event.listens_for(Pool, "invalidate")
+    def invalidated(_: object, record: object, error: BaseException | None) -> None:
+        for watch in _watches:
+            watch.invalidated(record, error)
 
 
 def _is_one_of(pool: Pool, pools: list[Pool]) -> bool:

@@ -470,7 +470,7 @@ def test_the_engine_is_what_it_was(make_kit: MakeKit, every_database: Database) 
 
 def _dialect(kit: Kit) -> dict[str, Any]:
     # What listeners leave behind is idle.
-    own = ("_has_events", "dispatch", "_safesession_tap")
+    own = ("_has_events", "dispatch", "_safesession_tap", "_safesession_levels_noted")
     return {name: each for name, each in vars(kit.engine.dialect).items() if name not in own}
 
 
