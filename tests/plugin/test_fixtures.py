@@ -102,6 +102,30 @@ def test_the_engine_takes_part(inner: Inner) -> None:
     """).assert_outcomes(passed=1)
 
 
+def test_a_session_without_one_engine(inner: Inner, pytester: pytest.Pytester) -> None:
+    """One line says where the engines are that ``db_engine`` cannot choose from."""
+    pytester.makeconftest("""
+        import pytest
+        from flask import Flask
+        from flask_safesession import SafeSession
+        from shop import Item
+        from sqlalchemy import create_engine
+        from sqlalchemy.orm import sessionmaker
+
+        @pytest.fixture
+        def app():
+            app = Flask("two")
+            SafeSession(app, sessionmaker(binds={Item: create_engine("sqlite://")}))
+            return app
+    """)
+    result = inner.run("def test_one(db_engine): pass\ndef test_two(db_session): pass")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["'db_engine' is the one engine of the app's session, which has engines for*"]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
 def test_async_views_take_part(inner: Inner, database: Database) -> None:
     """Each request has an event loop, and sees what the one before it and the test's own coroutines have stored."""
     inner.on(database.url).run("""
