@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -69,6 +70,7 @@ class CommitIsolation:
 
     Raises:
         NoAppError: On entering, if the app has no ``SafeSession``.
+        IsolationUnavailableError: If a lock that is held elsewhere keeps the numbers or the rows as they are.
 
     .. versionadded:: 0.1
     """
@@ -168,7 +170,7 @@ class _Written:
         except DBAPIError as error:
             raise errors.IsolationUnavailableError(
                 f"The tables that the test has written to could not be emptied, and their rows stay: "
-                f"{str(error.orig).splitlines()[0]}. "
+                f"{_reason(error)}. "
                 "Close each session and connection, and wait for each job inside the test."
             ) from error
 
@@ -201,17 +203,23 @@ class _Written:
     def _send(self, statements: list[str]) -> None:
         if not statements:
             return
-        before, after = _AROUND[self._engine.dialect.name]
-        with self._engine.connect() as connection:
-            try:
-                for statement in [*before, *statements]:
-                    connection.exec_driver_sql(statement)
-                connection.commit()
-            finally:
-                for statement in (
-                    after
-                ):  # the pool has the connection again, and who gets it next wants its keys checked
-                    connection.exec_driver_sql(statement)
+        with self._engine.connect() as connection, _bounded(connection):
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+            connection.commit()
+
+
+@contextlib.contextmanager
+def _bounded(connection: Connection) -> Iterator[None]:
+    """Wait for locks only so long on *connection*; who gets it next has its own limits, and its keys checked."""
+    before, after = _AROUND[connection.dialect.name]
+    for statement in before:
+        connection.exec_driver_sql(statement)
+    try:
+        yield
+    finally:
+        for statement in after:
+            connection.exec_driver_sql(statement)
 
 
 def _address(engine: Engine) -> tuple[str | None, int | None, str | None]:
@@ -219,14 +227,14 @@ def _address(engine: Engine) -> tuple[str | None, int | None, str | None]:
 
 
 # Without an end to the waiting, a connection that the test has left open would stop the run.
+_LIMITS = ("innodb_lock_wait_timeout", "lock_wait_timeout", "foreign_key_checks")
 _MARIADB = (
     [
-        "SET @safesession_seconds = @@innodb_lock_wait_timeout, @safesession_keys = @@foreign_key_checks",
-        f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}, foreign_key_checks = 0",
+        f"SET {', '.join(f'@safesession_{each} = @@{each}' for each in _LIMITS)}",
+        f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}, lock_wait_timeout = {LOCK_SECONDS}",
+        "SET SESSION foreign_key_checks = 0",
     ],
-    [
-        "SET SESSION innodb_lock_wait_timeout = @safesession_seconds, foreign_key_checks = @safesession_keys"
-    ],
+    [f"SET SESSION {', '.join(f'{each} = @safesession_{each}' for each in _LIMITS)}"],
 )
 _AROUND: dict[str, tuple[list[str], list[str]]] = {
     "postgresql": ([f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"], []),
@@ -244,8 +252,18 @@ def _all_tables(engine: Engine) -> list[str]:
 
 
 def _reset_sequences(engine: Engine) -> None:
-    with engine.begin() as connection:
-        _RESETS[engine.dialect.name](connection)
+    try:
+        with engine.begin() as connection, _bounded(connection):
+            _RESETS[engine.dialect.name](connection)
+    except DBAPIError as error:
+        raise errors.IsolationUnavailableError(
+            f"The numbers of new rows could not be reset: {_reason(error)}. Close each session and connection that a "
+            "fixture for several tests has opened, or leave out 'reset_sequences=True'."
+        ) from error
+
+
+def _reason(error: DBAPIError) -> str:
+    return str(error.orig).splitlines()[0].rstrip(".")
 
 
 def _reset_sqlite(connection: Connection) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import event, select, text
 
 from flask_safesession import errors, session_manager
 from flask_safesession.testing import CommitIsolation
-from flask_safesession.testing._emptying import tables_written
+from flask_safesession.testing._emptying import _AROUND, tables_written
 from tests.databases import Database
 from tests.kit import Kit, MakeKit
 
@@ -139,6 +139,21 @@ def test_keys_are_checked_again(make_kit: MakeKit) -> None:
         connection.execute(text("DROP TABLE short_lived"))
     with kit.engine.connect() as one, kit.engine.connect() as two:
         assert [tuple(each.execute(asked).one()) for each in (one, two)] == [(1, 7), (1, 7)]
+
+
+@pytest.mark.mariadb
+def test_numbers_that_somebody_reads(make_kit: MakeKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MariaDB waits a day for a table that an open transaction has read; the test does not."""
+    kit = make_kit("mariadb-pymysql")
+    short = [each.replace("= 5", "= 1") for each in _AROUND["mysql"][0]]
+    monkeypatch.setitem(_AROUND, "mysql", (short, _AROUND["mysql"][1]))
+    told = pytest.raises(
+        errors.IsolationUnavailableError, match=r"could not be reset: .*1205.*Close"
+    )
+    with kit.engine.connect() as reading:
+        reading.execute(text("SELECT * FROM item")).all()
+        with told:
+            CommitIsolation(kit.app, reset_sequences=True).__enter__()
 
 
 @pytest.mark.postgresql

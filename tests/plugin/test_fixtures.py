@@ -250,6 +250,19 @@ class TestA:
             "@pytest.mark.safesession(reset_sequences=True)\ndef test_one(db_session): pass",
             "*test_one: 'reset_sequences=True' is for real transactions. Ask for 'isolation=\"commit\"' with it.",
         ),
+        (
+            "@pytest.mark.safesession('commit', reset_sequences='no')\ndef test_one(app): pass",
+            "*test_one: Its mark says 'reset_sequences='no''. Give True or False.",
+        ),
+        (
+            """
+@pytest.mark.safesession(isolation='commit', reset_sequences=True)
+class TestA:
+    @pytest.mark.safesession(reset_sequences=False)
+    def test_one(self, app): pass
+            """,
+            "*TestA::test_one: It has a mark with 'reset_sequences=True' and one with 'reset_sequences=False'. Give *",
+        ),
     ],
 )
 @pytest.mark.parametrize("workers", [[], ["-p", "xdist.plugin", "-n", "1"]], ids=["", "xdist"])
