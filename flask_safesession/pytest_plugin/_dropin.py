@@ -30,7 +30,16 @@ def db_session(
 @pytest.fixture
 def db_engine(db_session: Session) -> Engine:
     """The engine of that session; what is stored through it is rolled back as well."""
-    return db_session.get_bind().engine
+    from sqlalchemy.exc import UnboundExecutionError
+
+    try:
+        return db_session.get_bind().engine
+    except UnboundExecutionError:
+        raise pytest.fail.Exception(
+            "'db_engine' is the one engine of the app's session, which has engines for its models and none beside "
+            "them. Use those by their own names, and give the test 'db_session': they take part in it.",
+            pytrace=False,
+        ) from None
 
 
 def _stand_in(config: pytest.Config, monkeypatch: pytest.MonkeyPatch, session: Session) -> None:

@@ -57,16 +57,20 @@ def wish_of(item: pytest.Item) -> Wish:
         words = " and ".join(f"'{value}' by {source}" for value, source in asked)
         raise ValueError(f"It is to be isolated with {words}. Ask for one of them.")
     isolation = isolations.pop() if isolations else None
-    if marks and isolation is None and not any(marks):
+    resets = {each["reset_sequences"] for each in marks if "reset_sequences" in each}
+    if len(resets) > 1:
+        raise ValueError(
+            "It has a mark with 'reset_sequences=True' and one with 'reset_sequences=False'. Give one of them."
+        )
+    if marks and isolation is None and not any(resets):
         raise ValueError(
             "Its mark 'safesession' says nothing. Give 'isolation=\"rollback\"' or 'isolation=\"commit\"'."
         )
-    resets = any(each.get("reset_sequences") for each in marks)
-    if resets and isolation != "commit":
+    if any(resets) and isolation != "commit":
         raise ValueError(
             "'reset_sequences=True' is for real transactions. Ask for 'isolation=\"commit\"' with it."
         )
-    return Wish(isolation, resets)
+    return Wish(isolation, any(resets))
 
 
 def _read(mark: pytest.Mark) -> dict[str, Any]:
@@ -82,6 +86,10 @@ def _read(mark: pytest.Mark) -> dict[str, Any]:
     if found.get("isolation") not in (*_ISOLATIONS, None):
         raise ValueError(
             f"Its mark says 'isolation={found['isolation']!r}'. Give 'rollback' or 'commit'."
+        )
+    if found.get("reset_sequences", False) not in (True, False):
+        raise ValueError(
+            f"Its mark says 'reset_sequences={found['reset_sequences']!r}'. Give True or False."
         )
     return found
 

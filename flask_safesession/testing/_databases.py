@@ -25,6 +25,7 @@ _IMPLICIT_COMMIT = re.compile(
     r"(?!\s+(or\s+replace\s+)?temporary\b)",
     re.IGNORECASE,
 )
+_PREPARES = re.compile(r"\s*prepare\s+transaction\b", re.IGNORECASE)
 _CHANGES = re.compile(r"\b(insert|update|delete|replace|create|alter|drop)\b", re.IGNORECASE)
 LOCK_SECONDS = 5
 _HAS_DEFERRED = "EXISTS (SELECT FROM pg_constraint WHERE condeferrable)"
@@ -163,6 +164,11 @@ class _PostgreSQL(Database):
         return f"SELECT set_config('{name}', {value}, true)"
 
     def vet(self, statement: str) -> None:
+        if _PREPARES.match(statement):
+            raise errors.IsolationUnavailableError(
+                f"{outside().place} sent 'PREPARE TRANSACTION', at which the transaction of the test would end. Give "
+                "the test real transactions with '@pytest.mark.safesession(isolation=\"commit\")'."
+            )
         self._has_deferred = None if _IMPLICIT_COMMIT.match(statement) else self._has_deferred
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 from flask import Flask
 from sqlalchemy import Connection, Engine, inspect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from typing_extensions import Self
 
 from .. import errors
@@ -20,24 +21,30 @@ from ._access import asked_for
 from ._databases import LOCK_SECONDS
 from ._engines import each_engine
 from ._loop import run_for
-from ._statements import kind_of
+from ._statements import kind_of, without_remarks
 from ._taps import tap
 
 __all__ = ["CommitIsolation", "tables_written"]
 
-_NAME = r"(?:\"[^\"]+\"|`[^`]+`|\w+)"
+_NAME = r"(?:\"[^\"]+\"|`[^`]+`|[\w$]+)"
 _WRITES = re.compile(
     r"(?:^|[();]|\bas)\s*(?:insert(?:\s+or\s+\w+|\s+ignore)?\s+into|replace\s+into|merge\s+into|copy|update(?:\s+only)?"
     r"|delete\s+from(?:\s+only)?|truncate(?:\s+table)?)"
     rf"\s+({_NAME}(?:\.{_NAME})?)",
     re.IGNORECASE,
 )
-_DEFINITIONS = re.compile(
-    r"\s*(create|alter|drop|comment|grant|revoke|analyze|vacuum)\b", re.IGNORECASE
+_NO_ROWS = re.compile(
+    r"(create|alter|drop|comment|grant|revoke|analyze|vacuum|reindex|cluster|optimize|repair|refresh|attach|detach"
+    r"|lock|unlock|listen|unlisten|notify|declare|fetch|move|close|deallocate|reset|discard|checkpoint|flush|kill|use)\b",
+    re.IGNORECASE,
+)
+_TEMPORARY = re.compile(
+    rf"create\s+(?:or\s+replace\s+)?(?:global\s+|local\s+)?temp(?:orary)?\s+table\s+(?:if\s+not\s+exists\s+)?({_NAME})",
+    re.IGNORECASE,
 )
 _QUALIFIED = re.compile(rf"{_NAME}\.{_NAME}")
 _MOVES = re.compile(
-    r"\s*(?:set\s+(?:(?:session|local)\s+)?(?:search_path|schema)|use)\b", re.IGNORECASE
+    r"(?:set\s+(?:(?:session|local)\s+)?(?:search_path|schema)|use)\b", re.IGNORECASE
 )
 _KEPT = {"alembic_version"}
 
@@ -45,9 +52,10 @@ _KEPT = {"alembic_version"}
 @functools.lru_cache(maxsize=1024)
 def tables_written(statement: str) -> frozenset[str] | None:
     """The tables that *statement* writes to, as it names them; None if that cannot be told."""
-    if kind_of(statement) != "write" or _DEFINITIONS.match(statement):
+    bare = without_remarks(statement)
+    if kind_of(statement) != "write" or _NO_ROWS.match(bare):
         return frozenset()
-    return frozenset(_WRITES.findall(statement)) or None
+    return frozenset(_WRITES.findall(bare)) or None
 
 
 class CommitIsolation:
@@ -62,6 +70,7 @@ class CommitIsolation:
 
     Raises:
         NoAppError: On entering, if the app has no ``SafeSession``.
+        IsolationUnavailableError: If a lock that is held elsewhere keeps the numbers or the rows as they are.
 
     .. versionadded:: 0.1
     """
@@ -99,6 +108,7 @@ class _Written:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._tables: dict[str, None] = {}
+        self._temporary: set[str] = set()
         self._is_known = True
         self._moved: Place | None = None
         self._astray: dict[str, None] = {}
@@ -113,8 +123,10 @@ class _Written:
         return tap(engine).look(self._note)
 
     def _note(self, _: Any, statement: str, __: object) -> None:
-        if _MOVES.match(statement):
+        bare = without_remarks(statement)
+        if _MOVES.match(bare):
             self._moved = self._moved or outside().place
+        self._temporary.update(_TEMPORARY.findall(bare))
         tables = tables_written(statement)
         if tables is None:
             self._is_known = False
@@ -134,11 +146,17 @@ class _Written:
         return {each for each in self._tables if _QUALIFIED.fullmatch(each)}
 
     def _empty(self) -> None:
-        # It fails for a name that is no table, and for rows of other tables that refer to these.
-        if not (self._is_known and self._has_deleted(reversed(self._tables))):
+        if not (self._is_known and self._has_emptied_known()):
             self._empty_all()
         if self._astray:
             warnings.warn(self._strayed(), errors.SafeSessionWarning, stacklevel=1)
+
+    def _has_emptied_known(self) -> bool:
+        # It fails for a name that is no table, and for rows of other tables that refer to these.
+        if self._has_deleted(reversed(self._tables)):
+            return True
+        lasting = [each for each in reversed(self._tables) if each not in self._temporary]
+        return len(lasting) < len(self._tables) and self._has_deleted(lasting)
 
     def _empty_all(self) -> None:
         every = _all_tables(self._engine)
@@ -151,7 +169,8 @@ class _Written:
             self._delete(every)
         except DBAPIError as error:
             raise errors.IsolationUnavailableError(
-                f"The tables that the test has written to could not be emptied, and their rows stay: {error.orig}. "
+                f"The tables that the test has written to could not be emptied, and their rows stay: "
+                f"{_reason(error)}. "
                 "Close each session and connection, and wait for each job inside the test."
             ) from error
 
@@ -172,13 +191,35 @@ class _Written:
 
     def _delete(self, tables: Iterable[str]) -> None:
         statements = [f"DELETE FROM {each}" for each in tables]  # noqa: S608 - as the app's own statements name them
+        try:
+            self._send(statements)
+        except IntegrityError:
+            if self._engine.dialect.name != "postgresql":
+                raise
+            # Rows that refer to each other go in one statement, at the end of which the keys are checked.
+            parts = ", ".join(f"d{number} AS ({each})" for number, each in enumerate(statements))
+            self._send([f"WITH {parts} SELECT 1"])
+
+    def _send(self, statements: list[str]) -> None:
         if not statements:
             return
-        before, after = _AROUND[self._engine.dialect.name]
-        with self._engine.connect() as connection:
-            for statement in [*before, *statements, *after]:
+        with self._engine.connect() as connection, _bounded(connection):
+            for statement in statements:
                 connection.exec_driver_sql(statement)
             connection.commit()
+
+
+@contextlib.contextmanager
+def _bounded(connection: Connection) -> Iterator[None]:
+    """Wait for locks only so long on *connection*; who gets it next has its own limits, and its keys checked."""
+    before, after = _AROUND[connection.dialect.name]
+    for statement in before:
+        connection.exec_driver_sql(statement)
+    try:
+        yield
+    finally:
+        for statement in after:
+            connection.exec_driver_sql(statement)
 
 
 def _address(engine: Engine) -> tuple[str | None, int | None, str | None]:
@@ -186,9 +227,14 @@ def _address(engine: Engine) -> tuple[str | None, int | None, str | None]:
 
 
 # Without an end to the waiting, a connection that the test has left open would stop the run.
+_LIMITS = ("innodb_lock_wait_timeout", "lock_wait_timeout", "foreign_key_checks")
 _MARIADB = (
-    [f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}, foreign_key_checks = 0"],
-    ["SET SESSION innodb_lock_wait_timeout = DEFAULT, foreign_key_checks = DEFAULT"],
+    [
+        f"SET {', '.join(f'@safesession_{each} = @@{each}' for each in _LIMITS)}",
+        f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}, lock_wait_timeout = {LOCK_SECONDS}",
+        "SET SESSION foreign_key_checks = 0",
+    ],
+    [f"SET SESSION {', '.join(f'{each} = @safesession_{each}' for each in _LIMITS)}"],
 )
 _AROUND: dict[str, tuple[list[str], list[str]]] = {
     "postgresql": ([f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"], []),
@@ -206,8 +252,18 @@ def _all_tables(engine: Engine) -> list[str]:
 
 
 def _reset_sequences(engine: Engine) -> None:
-    with engine.begin() as connection:
-        _RESETS[engine.dialect.name](connection)
+    try:
+        with engine.begin() as connection, _bounded(connection):
+            _RESETS[engine.dialect.name](connection)
+    except DBAPIError as error:
+        raise errors.IsolationUnavailableError(
+            f"The numbers of new rows could not be reset: {_reason(error)}. Close each session and connection that a "
+            "fixture for several tests has opened, or leave out 'reset_sequences=True'."
+        ) from error
+
+
+def _reason(error: DBAPIError) -> str:
+    return str(error.orig).splitlines()[0].rstrip(".")
 
 
 def _reset_sqlite(connection: Connection) -> None:
@@ -218,15 +274,18 @@ def _reset_sqlite(connection: Connection) -> None:
 
 def _reset_postgresql(connection: Connection) -> None:
     owned = connection.exec_driver_sql(
-        "SELECT s.oid::regclass::text, t.oid::regclass::text, quote_ident(a.attname) FROM pg_class s"
+        "SELECT s.oid::regclass::text, t.oid::regclass::text, quote_ident(a.attname), q.seqstart, q.seqmin, q.seqmax,"
+        " q.seqincrement > 0 FROM pg_class s JOIN pg_sequence q ON q.seqrelid = s.oid"
         " JOIN pg_depend d ON d.objid = s.oid AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0"
         " JOIN pg_class t ON t.oid = d.refobjid"
         " JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid"
         " WHERE s.relkind = 'S' AND pg_table_is_visible(t.oid)"
     )
-    for sequence, table, column in owned.all():
+    for sequence, table, column, start, least, greatest, rises in owned.all():
+        after = f"max({column}) + 1" if rises else f"min({column}) - 1"
         connection.exec_driver_sql(
-            f"SELECT setval('{sequence}', (SELECT coalesce(max({column}), 0) + 1 FROM {table}), false)"  # noqa: S608 - quoted by the server
+            f"SELECT setval('{sequence}', greatest(least(coalesce({after}, {start})::bigint, {greatest}), {least}),"  # noqa: S608 - quoted by the server
+            f" false) FROM {table}"
         )
 
 

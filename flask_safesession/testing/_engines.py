@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
 from flask import Flask
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine, NullPool, create_engine
 
 from .. import errors
 from .._core.places import outside
 from .._state import STATE, AppState
 
-__all__ = ["all_engines_of", "each_engine", "engines_of", "state_of"]
+__all__ = ["all_engines_of", "each_engine", "engines_of", "state_of", "unpooled"]
 
 
 def state_of(app: Flask) -> AppState:
@@ -70,3 +70,12 @@ def each_engine(
         state.watchers.append(meet)
         undo.callback(state.watchers.remove, meet)
         yield
+
+
+def unpooled(url: URL) -> Engine:
+    """A blocking or async engine whose statements commit by themselves, and whose connections are closed after use."""
+    if not url.get_dialect().is_async:
+        return create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    from sqlalchemy.ext.asyncio import create_async_engine  # needs the extra 'async'
+
+    return create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").sync_engine

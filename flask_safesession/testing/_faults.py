@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import Any, Literal
 
 from flask import Flask
-from sqlalchemy import Engine, NullPool, create_engine, event
+from sqlalchemy import Engine, event
 from sqlalchemy.engine.interfaces import ExecutionContext
 from sqlalchemy.orm import Session
 from typing_extensions import Self
@@ -22,7 +22,7 @@ from .._core.places import outside
 from .._core.sending import ORIGINAL
 from .._unit import current_rules
 from ._driver_errors import LOST, driver_error
-from ._engines import each_engine
+from ._engines import each_engine, unpooled
 from ._orders import Call, Plan, check_call, make_plan
 from ._pools import LendingPool
 from ._taps import is_introduced, tap
@@ -239,19 +239,8 @@ def _kill(engine: Engine, connection: Any) -> None:
         raw.close()
         return
     statement = make(raw)
-    with _another(engine).connect() as other:
+    with unpooled(engine.url).connect() as other:  # it does not wait for those of the engine
         other.exec_driver_sql(statement)
-
-
-def _another(engine: Engine) -> Engine:
-    """One whose connections do not wait for those of *engine*."""
-    if not engine.dialect.is_async:
-        return create_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    from sqlalchemy.ext.asyncio import create_async_engine  # needs the extra 'async'
-
-    return create_async_engine(
-        engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT"
-    ).sync_engine
 
 
 def _kill_postgresql(raw: Any) -> str:

@@ -117,13 +117,13 @@ class SharedConnection:
         with self._turn:
             self._bury()
             if self._above(loan):
+                loan.keep()
                 self._leave(loan)
                 return
             self.database.check_deferred(self.raw)
             self._send(*loan.undo, f"RELEASE SAVEPOINT {loan.savepoint}")
+            loan.keep()
             self._pop()
-            if self._stack and (loan.must_be_undone or loan.took):
-                self._stack[-1].took = loan.took or loan.place
 
     def rollback(self, loan: Loan) -> None:
         """Undo what *loan* has done."""
@@ -205,12 +205,19 @@ class SharedConnection:
         self._turn.notify_all()
 
     def _pop(self) -> None:
-        self._stack.pop().is_open = False
+        self._drop()
         while self._stack and self._stack[-1].is_over:
-            self._send(f"RELEASE SAVEPOINT {self._stack.pop().savepoint}")
+            self._send(f"RELEASE SAVEPOINT {self._drop().savepoint}")
         if self._stack and self._stack[-1].is_aborted:
             self._abort(self._stack[-1])
         self._turn.notify_all()
+
+    def _drop(self) -> Loan:
+        gone = self._stack.pop()
+        gone.is_open = False
+        if self._stack:
+            self._stack[-1].inherit(gone)
+        return gone
 
     def _abort(self, loan: Loan) -> None:
         """Bring *loan* back into the state in which the other one found it."""
@@ -237,8 +244,9 @@ class SharedConnection:
         if loan.must_be_undone:
             self._remark(loan)
             self._send(f"ROLLBACK TO SAVEPOINT {loan.savepoint}")
-            loan.undo.clear()
-        elif self._is_in_error():
+            loan.lose()
+        elif not loan.keeps or self._is_in_error():
+            # A function that a SELECT has called may have written.
             self._send(f"ROLLBACK TO SAVEPOINT {loan.refuge or loan.savepoint}")
         if above:
             # What has only read begins again.

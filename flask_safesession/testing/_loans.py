@@ -25,6 +25,7 @@ class Loan:
         is_over: The transaction has ended, and its savepoint goes with those above it.
         wrote: The transaction has sent what changes data, or what nobody has read.
         is_mixed: A transaction below it has written since it began.
+        keeps: What it holds is to stay: it has committed, or another one on top of it has.
         took: Where a transaction came from that wrote and committed on top of it.
         commits_by_itself: It is in AUTOCOMMIT.
         is_read_only: It must not write.
@@ -44,6 +45,7 @@ class Loan:
         "is_open",
         "is_over",
         "is_read_only",
+        "keeps",
         "made",
         "place",
         "refuge",
@@ -68,6 +70,7 @@ class Loan:
         self.thread = threading.get_ident()
         self.runner = current_runner()
         self.is_over = self.wrote = self.is_mixed = self.is_read_only = self.is_aborted = False
+        self.keeps = False
         self.took: Place | None = None
         self.undo: list[str] = []
         self.refuge: str | None = None
@@ -83,6 +86,22 @@ class Loan:
     @property
     def innermost(self) -> str:
         return self._nested[-1] if self._nested else self.savepoint
+
+    def keep(self) -> None:
+        """It has committed."""
+        self.keeps = True
+        if self.must_be_undone:
+            self.took = self.took or self.place
+
+    def lose(self) -> None:
+        """What it held was undone."""
+        self.keeps, self.took = False, None
+        self.undo.clear()
+
+    def inherit(self, above: Loan) -> None:
+        """Hold what *above* has left."""
+        self.keeps = self.keeps or above.keeps
+        self.took = above.took or self.took
 
     def give(self, cursor: object) -> None:
         """A *cursor* was made, by SQLAlchemy or by hand."""

@@ -8,35 +8,64 @@ from typing import Any, Literal
 
 from sqlalchemy.engine.interfaces import ExecutionContext
 
+from .. import errors
+from .._core.places import outside
 from ._lending import SharedConnection
 from ._loans import Loan, loan_of
 
-__all__ = ["Translator", "kind_of"]
+__all__ = ["Translator", "ends_on_the_way", "kind_of", "without_remarks"]
 
 Kind = Literal["read", "write", "begin", "commit", "rollback", "set", "local", "savepoint"]
 
 _KINDS: tuple[tuple[Kind, str], ...] = (
     ("savepoint", r"(savepoint|release(\s+savepoint)?|rollback\s+to(\s+savepoint)?)\s+\S+\s*$"),
     ("begin", r"(begin|start\s+transaction)\b"),
-    ("commit", r"(commit|end)\b"),
-    ("rollback", r"rollback\b"),
+    ("commit", r"(commit|end)\b(?!\s+prepared)"),
+    ("rollback", r"(rollback|abort)\b(?!\s+prepared)"),
     ("set", r"set\s+(session\s+)?transaction\b|set\s+session\s+characteristics\b"),
     ("local", r"set\s+local\b"),
-    ("read", r"(\(?\s*select|show|explain|pragma|set|values|desc|describe)\b"),
+    ("read", r"(\(?\s*select|table|show|explain|pragma|set|values|desc|describe)\b"),
 )
 _PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(rf"\s*(?:{text})", re.IGNORECASE)) for kind, text in _KINDS
+    (kind, re.compile(text, re.IGNORECASE)) for kind, text in _KINDS
 )
+# MySQL and MariaDB execute what is in "/*! ... */".
+_REMARKS = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*(?!M?!)(?:(?!\*/).)*\*/)*", re.DOTALL)
+_WITH = re.compile(r"with\b", re.IGNORECASE)
+_LOCK = re.compile(r"\bfor\s+(?:no\s+key\s+)?update\b|\breplace\s*\(", re.IGNORECASE)
+_CHANGE = re.compile(r"\b(?:insert|update|delete|merge|replace|into)\b", re.IGNORECASE)
+_MORE = re.compile(r";\s*\S")
+_ENDS = re.compile(
+    r";\s*(?:begin|start\s+transaction|commit|end|rollback(?!\s+to\b)|abort|prepare\s+transaction)\b",
+    re.IGNORECASE,
+)
+_BODY = re.compile(r"create\b|.*\$\w*\$", re.IGNORECASE | re.DOTALL)
 _QUOTES = '"`'
 
 
 @functools.lru_cache(maxsize=1024)
 def kind_of(statement: str) -> Kind:
-    """What *statement* does, told by how it begins."""
+    """What *statement* does, told by how it begins; after WITH, any word for a change makes it a write."""
+    bare = without_remarks(statement)
     for kind, pattern in _PATTERNS:
-        if pattern.match(statement):
+        if pattern.match(bare):
             return kind
-    return "write"
+    is_read = _WITH.match(bare) and not _CHANGE.search(_LOCK.sub("", bare))
+    return "read" if is_read else "write"
+
+
+def without_remarks(statement: str) -> str:
+    """*statement* from its first word on."""
+    return statement[_REMARKS.match(statement).end() :]  # type: ignore[union-attr]  # it matches nothing as well
+
+
+@functools.lru_cache(maxsize=1024)
+def ends_on_the_way(statement: str) -> bool:
+    """Whether *statement* is several in one text, of which one begins or ends a transaction."""
+    if ";" not in statement or _BODY.match(without_remarks(statement)):
+        return False
+    is_end = kind_of(statement) in ("begin", "commit", "rollback")
+    return (_MORE if is_end else _ENDS).search(statement) is not None
 
 
 class Translator:
@@ -65,6 +94,12 @@ class Translator:
 
     def _translated(self, loan: Loan, statement: str) -> str | None:
         """What is to be sent; None for nothing."""
+        if ends_on_the_way(statement):
+            raise errors.IsolationUnavailableError(
+                f"{outside().place} sent several statements in one text, of which one begins or ends a transaction: "
+                "the test could not be rolled back any more. Send them one by one, or give the test real transactions "
+                "with '@pytest.mark.safesession(isolation=\"commit\")'."
+            )
         kind = kind_of(statement)
         if kind == "read":
             return statement
@@ -89,7 +124,7 @@ class Translator:
 
     def _savepoint(self, loan: Loan, statement: str) -> str:
         """Each loan has names of its own: MariaDB forgets a savepoint whose name comes again."""
-        *words, name = statement.split()
+        *words, name = without_remarks(statement).split()
         name = f"{name.strip(_QUOTES)}_{loan.savepoint}"
         command = " ".join(words).upper()
         loan.nest(command, name)

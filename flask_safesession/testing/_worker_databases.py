@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import URL, NullPool, create_engine, make_url
+from sqlalchemy import URL, Engine, make_url
+
+from ._engines import unpooled
+from ._loop import run_for
 
 __all__ = ["worker_database"]
 
@@ -46,14 +50,16 @@ def worker_database(
             "'safesession_template' out there."
         )
     if dialect == "sqlite":
-        yield f"sqlite:///{directory / worker}.sqlite"
+        file = URL.create(given.drivername, database=f"{directory / worker}.sqlite")
+        yield file.render_as_string()
         return
     if dialect not in _ADMINISTRATION or not given.database:
         raise ValueError(
             f"'{given!r}' is no URL from which databases for tests can be made. Give one of SQLite, PostgreSQL, "
             "MariaDB or MySQL, with a database name at its end."
         )
-    name = f"{given.database}_{worker}_{os.getpid()}"
+    # Runs in containers that share a server often have the same numbers of processes.
+    name = f"{given.database}_{worker}_{os.getpid()}_{secrets.token_hex(3)}"
     own = given.set(database=name)
     copied = f" TEMPLATE {_quoted(given.set(database=template))}" if template else ""
     _administer(given, f"CREATE DATABASE {_quoted(own)}{copied}")
@@ -69,6 +75,10 @@ def _quoted(url: URL) -> str:
 
 def _administer(url: URL, statement: str) -> None:
     server = url.set(database=_ADMINISTRATION[url.get_backend_name()])
-    engine = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    engine = unpooled(server)
+    run_for(engine, _execute, engine, statement)
+
+
+def _execute(engine: Engine, statement: str) -> None:
     with engine.connect() as connection:
         connection.exec_driver_sql(statement)

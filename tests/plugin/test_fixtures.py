@@ -102,6 +102,30 @@ def test_the_engine_takes_part(inner: Inner) -> None:
     """).assert_outcomes(passed=1)
 
 
+def test_a_session_without_one_engine(inner: Inner, pytester: pytest.Pytester) -> None:
+    """One line says where the engines are that ``db_engine`` cannot choose from."""
+    pytester.makeconftest("""
+        import pytest
+        from flask import Flask
+        from flask_safesession import SafeSession
+        from shop import Item
+        from sqlalchemy import create_engine
+        from sqlalchemy.orm import sessionmaker
+
+        @pytest.fixture
+        def app():
+            app = Flask("two")
+            SafeSession(app, sessionmaker(binds={Item: create_engine("sqlite://")}))
+            return app
+    """)
+    result = inner.run("def test_one(db_engine): pass\ndef test_two(db_session): pass")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["'db_engine' is the one engine of the app's session, which has engines for*"]
+    )
+    result.stdout.no_fnmatch_line("*UnboundExecutionError*")
+
+
 def test_async_views_take_part(inner: Inner, database: Database) -> None:
     """Each request has an event loop, and sees what the one before it and the test's own coroutines have stored."""
     inner.on(database.url).run("""
@@ -225,6 +249,19 @@ class TestA:
         (
             "@pytest.mark.safesession(reset_sequences=True)\ndef test_one(db_session): pass",
             "*test_one: 'reset_sequences=True' is for real transactions. Ask for 'isolation=\"commit\"' with it.",
+        ),
+        (
+            "@pytest.mark.safesession('commit', reset_sequences='no')\ndef test_one(app): pass",
+            "*test_one: Its mark says 'reset_sequences='no''. Give True or False.",
+        ),
+        (
+            """
+@pytest.mark.safesession(isolation='commit', reset_sequences=True)
+class TestA:
+    @pytest.mark.safesession(reset_sequences=False)
+    def test_one(self, app): pass
+            """,
+            "*TestA::test_one: It has a mark with 'reset_sequences=True' and one with 'reset_sequences=False'. Give *",
         ),
     ],
 )

@@ -160,10 +160,11 @@ def test_a_clean_up_of_the_app_that_fails(inner: Inner) -> None:
     result.stdout.no_fnmatch_line("*isolated already*")
 
 
-def test_a_mark_that_says_nothing(inner: Inner) -> None:
+@pytest.mark.parametrize("arguments", ["", "(isolation=None)", "(reset_sequences=False)"])
+def test_a_mark_that_says_nothing(inner: Inner, arguments: str) -> None:
     """It would isolate nothing."""
-    result = inner.run("""
-        @pytest.mark.safesession
+    result = inner.run(f"""
+        @pytest.mark.safesession{arguments}
         def test_one(app): pass
     """)
     result.assert_outcomes(errors=1)

@@ -134,6 +134,38 @@ def test_a_server_that_cannot_be_used(
     result.stdout.no_fnmatch_line("*Error:*")
 
 
+@pytest.mark.parametrize(
+    ("driver", "name"),
+    [("asyncpg", "postgresql-psycopg"), ("aiomysql", "mariadb-pymysql")],
+    ids=["asyncpg", "aiomysql"],
+)
+def test_the_url_of_an_async_driver(wanted: Wanted, driver: str, name: str, tmp_path: Path) -> None:
+    """The database is made with that driver: the app may have no other."""
+    pytest.importorskip(driver)
+    given = make_url(wanted.get(name).url)
+    given = given.set(drivername=f"{given.get_backend_name()}+{driver}")
+    with worker_database(given.render_as_string(hide_password=False), "main", tmp_path) as url:
+        assert make_url(url).drivername == given.drivername
+        engine = create_engine(make_url(wanted.get(name).url).set(database=make_url(url).database))
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+        engine.dispose()
+    assert make_url(url).database not in _databases(wanted.get(name))
+
+
+def test_a_file_for_an_async_driver(tmp_path: Path) -> None:
+    """It is opened with the driver that the URL names."""
+    with worker_database("sqlite+aiosqlite://", "main", tmp_path) as url:
+        assert url == f"sqlite+aiosqlite:///{tmp_path}/main.sqlite"
+
+
+def test_two_runs_with_one_number(wanted: Wanted, tmp_path: Path) -> None:
+    """Processes of containers have the same numbers, and may share a server."""
+    url = wanted.get("postgresql-psycopg").url
+    with worker_database(url, "gw0", tmp_path) as one, worker_database(url, "gw0", tmp_path) as two:
+        assert one != two
+
+
 def test_a_database_that_is_not_known(tmp_path: Path) -> None:
     """Outside of pytest the URL is looked at when the database is made."""
     with pytest.raises(ValueError, match="is no URL from which databases for tests can be made"):
