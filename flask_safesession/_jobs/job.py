@@ -190,15 +190,14 @@ def sent_job(
     kind: type[Job] = Job,
 ) -> Job:
     """A job with arguments that were sent already, and what else the submitter has now."""
-    values = sent_values(options, fn) if options.propagate_g else {}
+    values = sent_values(options, Travel(fn, options.instances)) if options.propagate_g else {}
     app, variables = options.app or options.find_app(), copy_variables()
     instances, own = options.instances, options.transactional
     return kind(fn, args, kwargs, values, instances, own, app, variables, [True])
 
 
-def sent_values(options: JobOptions, fn: Callable[..., Any]) -> dict[str, Any]:
-    """The values that ``g`` has now, on their way to *fn*."""
-    travel = Travel(fn, options.instances)
+def sent_values(options: JobOptions, travel: Travel) -> dict[str, Any]:
+    """The values that ``g`` has now, on their way to a job."""
     return {
         name: travel.value(value, functools.partial("g.{}".format, name))
         for name, value in options.values().items()
