@@ -58,8 +58,12 @@ class AppContextFuture(Future[T]):
 
     def set_exception(self, exception: BaseException | None) -> None:
         """As for :class:`concurrent.futures.Future`; without effect on an abandoned job."""
-        if not self._abandoned:
-            super().set_exception(exception)
+        try:
+            if not self._abandoned:
+                super().set_exception(exception)
+        except InvalidStateError:
+            if not self._abandoned:  # at this moment
+                raise
 
     def set_running_or_notify_cancel(self) -> bool:
         """As for :class:`concurrent.futures.Future`; a cancelled job is said to be so only once."""
