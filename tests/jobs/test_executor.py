@@ -390,6 +390,15 @@ def test_a_job_that_fails_while_it_is_abandoned(sqlite_kit: Kit) -> None:
     assert isinstance(future.exception(0), TimeoutError)
 
 
+def test_a_future_that_is_done(sqlite_kit: Kit) -> None:
+    """A second word for it is an error, as in stock."""
+    with AppContextManager(sqlite_kit.app).executor(1) as executor:
+        future = executor.submit(int)
+        assert future.result(10) == 0
+        with pytest.raises(InvalidStateError):
+            future.set_exception(KeyError())
+
+
 def test_a_job_that_fails_at_the_timeout(sqlite_kit: Kit) -> None:
     """It is not abandoned when its error came first."""
     with AppContextManager(sqlite_kit.app).executor(1) as executor:
@@ -397,8 +406,6 @@ def test_a_job_that_fails_at_the_timeout(sqlite_kit: Kit) -> None:
         wait([future], 10)
         assert future.abandon(TimeoutError()) is False
         assert isinstance(future.exception(0), ValueError)
-        with pytest.raises(InvalidStateError):
-            future.set_exception(KeyError())
 
 
 @pytest.mark.parametrize(
