@@ -565,8 +565,8 @@ class TestSendOnCommit:
         [
             lambda message, _: message(),
             lambda message, broker: pipeline([message(), message()], broker=broker),
-            lambda message, broker: dramatiq.group([message(1), message()], broker=broker),
-            lambda message, broker: dramatiq.group(
+            lambda message, broker: group([message(1), message()], broker=broker),
+            lambda message, broker: group(
                 [pipeline([message(), message()], broker=broker)], broker=broker
             ),
         ],
@@ -575,7 +575,9 @@ class TestSendOnCommit:
         self, bench: Bench, actor: Any, compose: Callable[[Any, Any], Any]
     ) -> None:
         """The same for what goes out at once; what follows in a pipeline gets a result as well."""
-        unknown = Message(queue_name=QUEUE, actor_name="elsewhere", args=(), kwargs={}, options={})
+        unknown: Message[Any] = Message(
+            queue_name=QUEUE, actor_name="elsewhere", args=(), kwargs={}, options={}
+        )
         broker = bench.broker
         with bench.kit.app.app_context(), session_manager():
             with pytest.raises(TypeError, match="message 'restock' was given arguments that"):
