@@ -23,7 +23,15 @@ from .._core.hooks import hook_name
 from .._core.places import outside
 from .containers import CannotRebuildError, is_plain, leaves, rebuild
 
-__all__ = ["Instances", "Reference", "Travel", "check_tried", "reload", "what_is_bound"]
+__all__ = [
+    "Instances",
+    "Reference",
+    "TaskTravel",
+    "Travel",
+    "check_tried",
+    "reload",
+    "what_is_bound",
+]
 
 Instances = Literal["raise", "reload"]
 Name = Callable[[], str]
@@ -169,6 +177,17 @@ class _Try(Travel):
         call = (
             "Hand over its primary key and load it in the function: each try has its own session."
         )
+        raise self._refusal(name(), _instance_text(value), call)
+
+
+class TaskTravel(Travel):
+    """The way into a task, whose coroutine has its arguments already: nothing can be loaded before it begins."""
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        super().__init__(fn, "raise")
+
+    def _check_instance(self, value: Any, state: InstanceState[Any], name: Name) -> None:
+        call = "Hand over its primary key and load it in the coroutine."
         raise self._refusal(name(), _instance_text(value), call)
 
 

@@ -16,7 +16,7 @@ from typing_extensions import ParamSpec
 from .. import errors
 from .._core.places import outside
 from .arguments import Instances
-from .job import Claim, PooledJob, plain_job, submitted_job, take
+from .job import Claim, PooledJob, callback_job, submitted_job, take
 from .options import JobOptions, make_job_options
 
 __all__ = ["AppContextExecutor", "AppContextFuture", "ShutdownReport"]
@@ -52,14 +52,22 @@ class AppContextFuture(Future[T]):
     _abandoned = False
 
     def add_done_callback(self, fn: Callable[[Future[T]], object]) -> None:
-        """Call ``fn(future)`` when the job is done; what it raises is logged."""
+        """Call ``fn(future)`` when the job is done; what it raises is logged.
+
+        Raises:
+            DetachedArgumentError: If a value of ``g`` that goes along is or holds an ORM instance.
+        """
         options, app, _, _ = self._origin
-        super().add_done_callback(plain_job(options, fn, app=app))
+        super().add_done_callback(callback_job(options, fn, app))
 
     def set_exception(self, exception: BaseException | None) -> None:
         """As for :class:`concurrent.futures.Future`; without effect on an abandoned job."""
-        if not self._abandoned:
-            super().set_exception(exception)
+        try:
+            if not self._abandoned:
+                super().set_exception(exception)
+        except InvalidStateError:
+            if not self._abandoned:  # at this moment
+                raise
 
     def set_running_or_notify_cancel(self) -> bool:
         """As for :class:`concurrent.futures.Future`; a cancelled job is said to be so only once."""

@@ -7,7 +7,7 @@ import inspect
 import threading
 from collections.abc import Callable, Mapping
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import CoroutineType, FunctionType, MappingProxyType
 from typing import Any
 
@@ -30,6 +30,7 @@ __all__ = [
     "Claim",
     "Job",
     "PooledJob",
+    "callback_job",
     "plain_job",
     "sent_arguments",
     "sent_job",
@@ -146,13 +147,20 @@ def plain_job(
     fn: Callable[..., Any],
     args: tuple[Any, ...] = (),
     kwargs: Mapping[str, Any] = MappingProxyType({}),
-    *,
-    app: Flask | None = None,
 ) -> Job:
     """A job whose arguments may be anything, because they do not leave the thread."""
-    values, app = options.values(), app or options.find_app()
+    values, app = options.values(), options.find_app()
     variables, claim = copy_variables(), [True]
     return Job(fn, args, kwargs, values, "raise", options.transactional, app, variables, claim)
+
+
+def callback_job(options: JobOptions, fn: Callable[..., Any], app: Flask) -> Job:
+    """A job that the thread of another one runs when that is done.
+
+    Raises:
+        DetachedArgumentError: If a value of ``g`` belongs to whoever registers it.
+    """
+    return sent_job(replace(options, app=app), fn, (), {})
 
 
 def submitted_job(
@@ -190,15 +198,14 @@ def sent_job(
     kind: type[Job] = Job,
 ) -> Job:
     """A job with arguments that were sent already, and what else the submitter has now."""
-    values = sent_values(options, fn) if options.propagate_g else {}
+    values = sent_values(options, Travel(fn, options.instances)) if options.propagate_g else {}
     app, variables = options.app or options.find_app(), copy_variables()
     instances, own = options.instances, options.transactional
     return kind(fn, args, kwargs, values, instances, own, app, variables, [True])
 
 
-def sent_values(options: JobOptions, fn: Callable[..., Any]) -> dict[str, Any]:
-    """The values that ``g`` has now, on their way to *fn*."""
-    travel = Travel(fn, options.instances)
+def sent_values(options: JobOptions, travel: Travel) -> dict[str, Any]:
+    """The values that ``g`` has now, on their way to a job."""
     return {
         name: travel.value(value, functools.partial("g.{}".format, name))
         for name, value in options.values().items()

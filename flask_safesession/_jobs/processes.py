@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextvars
 import functools
 import pickle
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.context import BaseContext
 from multiprocessing.reduction import ForkingPickler
+from types import MethodType
 from typing import Any, TypeVar
 
 from flask import Flask
@@ -18,6 +20,7 @@ from .. import errors
 from .._core.hooks import hook_name
 from .._core.places import outside
 from .app_path import AppPath, parse_app_path
+from .arguments import Travel
 from .containers import is_plain
 from .job import Call, sent_arguments, sent_values
 from .options import JobOptions
@@ -87,7 +90,7 @@ class AppContextProcessExecutor(ProcessPoolExecutor):
         """A call as bytes: what cannot be sent is refused here, and what cannot be read breaks no worker."""
         options = self._options
         sent = sent_arguments(options, fn, args, kwargs)
-        values = sent_values(options, fn)
+        values = sent_values(options, Travel(fn, options.instances))
         call = Call(fn, *sent, values, options.instances, options.transactional)
         try:
             return _dump(call)
@@ -104,7 +107,7 @@ class _Worker:
     """The app of this process, if it is a worker."""
 
     app: Flask | None = None
-    failure: Exception | None = None
+    failure: BaseException | None = None
     path: str = ""
 
 
@@ -116,7 +119,7 @@ def start_worker(path: AppPath) -> None:
     _worker.app, _worker.failure, _worker.path = None, None, path.text
     try:
         _worker.app = contextvars.Context().run(path.load)
-    except Exception as error:  # noqa: BLE001 - each job says it; the stock pool would only be "broken"
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - each job says it; the stock pool would only be "broken"
         _worker.failure = error
 
 
@@ -137,6 +140,7 @@ def _run(app: Flask, packed: bytes) -> Any:
     try:
         return call.run(app, [True])
     except BaseException as error:
+        _let_go(error)
         _check_error(error, call)
         raise
 
@@ -174,6 +178,15 @@ class _Parcel:
         return pickle.loads, (self._packed,)
 
 
+def _let_go(error: BaseException | None) -> None:
+    """Free what the frames of *error* and of its causes hold, such as an open cursor: a pool keeps its last error."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
 def _check_error(error: BaseException, call: Call) -> None:
     """Replace an error that would break the pool where it is read."""
     try:
@@ -196,9 +209,9 @@ def _dump_and_load(value: Any) -> bytes:
 
 
 def _unsendable(call: Call, error: Exception) -> TypeError:
-    name = hook_name(call.fn)
-    caller = outside().place
-    if not _can_be_sent(call.fn):
+    fn = _named(call.fn)
+    name, caller = hook_name(fn), outside().place
+    if not _can_be_sent(fn):
         return TypeError(
             f"{caller} handed '{name}' to a worker process, where it cannot be found by its name: {error}. Give a "
             "function of a module, no lambda and no function inside of another."
@@ -209,9 +222,17 @@ def _unsendable(call: Call, error: Exception) -> TypeError:
     )
 
 
+def _named(fn: Any) -> Any:
+    """What has to be found by its name: *fn* without what it is bound to."""
+    while isinstance(fn, (functools.partial, MethodType)):
+        fn = fn.func if isinstance(fn, functools.partial) else fn.__func__
+    return fn
+
+
 def _culprit(call: Call) -> str:
     """The first value that cannot be sent."""
-    parts: dict[str, Any] = {f"the argument {at + 1}": each for at, each in enumerate(call.args)}
+    parts: dict[str, Any] = {"a bound value": call.fn}
+    parts |= {f"the argument {at + 1}": each for at, each in enumerate(call.args)}
     parts |= {f"the argument '{name}'": each for name, each in call.kwargs.items()}
     parts |= {f"'g.{name}'": each for name, each in call.values.items()}
     return next((name for name, each in parts.items() if not _can_be_sent(each)), "its arguments")

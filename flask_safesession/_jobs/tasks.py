@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from asyncio import Task
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from types import CodeType
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -17,7 +17,7 @@ from .._core.places import function_place, outside
 from .._core.runners import running_loop
 from .._session import SessionManager
 from .._unit import JOB
-from .arguments import Travel
+from .arguments import TaskTravel, Travel
 from .contexts import copy_variables, end_context
 from .job import sent_values
 from .options import JobOptions
@@ -46,8 +46,9 @@ def make_task(options: JobOptions, coro: Coroutine[Any, Any, T], name: str | Non
     try:
         loop = _loop()
         function: Any = _Named(coro)
-        _check_arguments(function, coro)
-        work = _work(options.find_app(), options, coro, sent_values(options, function))
+        travel = TaskTravel(function)
+        _check_arguments(travel, coro)
+        work = _work(options.find_app(), options, coro, sent_values(options, travel))
         task = copy_variables().run(loop.create_task, work, name=name)
     except BaseException:
         coro.close()
@@ -84,11 +85,11 @@ class _Named:
         self.__module__: str = coro.cr_frame.f_globals.get("__name__", "")
 
 
-def _check_arguments(function: Callable[..., Any], coro: Any) -> None:
+def _check_arguments(travel: Travel, coro: Any) -> None:
     """Refuse what belongs to the caller among the arguments, which a coroutine has from the beginning."""
     local = coro.cr_frame.f_locals
     given = {name: local[name] for name in _parameters(coro.cr_code, local)}
-    Travel(function, "raise").arguments((), given)
+    travel.arguments((), given)
 
 
 def _parameters(code: CodeType, local: Mapping[str, Any]) -> list[str]:

@@ -167,7 +167,8 @@ def enqueue_on_commit(
     Raises:
         NoTransactionError: If no transaction is open.
         DetachedArgumentError: If an argument is or holds an ORM instance, a session or a proxy.
-        TypeError: If *work* is something else, or an argument cannot be encoded.
+        TypeError: If *work* is something else, an argument cannot be encoded, or an actor that is known here does not
+            take those of a message that goes out at once.
 
     .. versionadded:: 0.1
     """
@@ -178,6 +179,7 @@ def enqueue_on_commit(
         send: Callable[[], object] = functools.partial(target.enqueue, frozen, delay=wait)
     else:
         target, send = frozen.broker, functools.partial(frozen.run, delay=wait)
+    _check_calls(target, frozen)
     run = functools.partial(_process_here, target, frozen)
     send_on_commit(_describe(work), send, run, "send()")
     return work
@@ -199,7 +201,6 @@ def _send_with_options_on_commit(
     """Send a message as ``send_with_options`` does, after the COMMIT of the open transaction."""
     given = dict(kwargs or {})
     message = actor.message_with_options(args=tuple(args), kwargs=given, **options)
-    _check_call(actor, args, given)
     return enqueue_on_commit(message, delay=delay, broker=actor.broker)
 
 
@@ -240,6 +241,17 @@ _METHODS: Final[dict[str, Callable[..., Message[Any]]]] = {
 def _check_call(actor: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     text = f"the Dramatiq message '{actor.actor_name}'"
     refuse_wrong_arguments(text, _body(actor.fn.__wrapped__), args, kwargs)
+
+
+def _check_calls(broker: Broker, work: Any) -> None:
+    """Of a pipeline only the first: those that follow get its result as well."""
+    if isinstance(work, Message):
+        actor = broker.actors.get(work.actor_name)
+        if actor is not None and isinstance(actor.fn, _ActorFunction):
+            _check_call(actor, work.args, work.kwargs)
+        return
+    for each in work.messages[:1] if isinstance(work, pipeline) else work.children:
+        _check_calls(broker, each)
 
 
 def _body(fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -49,10 +49,7 @@ def init_huey(huey: Huey, app: Flask | Callable[[], Flask], *, transactional: bo
 
     .. versionadded:: 0.1
     """
-    if not isinstance(huey, Huey):
-        raise TypeError(
-            f"'huey' is {huey!r}. Give the Huey instance whose tasks are to run in contexts."
-        )
+    _check_huey(huey)
     contexts = _Contexts(app, transactional)
     installed: _Contexts | None = vars(huey).get(_INSTALLED)
     if installed is None:
@@ -75,12 +72,13 @@ def enqueue_on_commit(huey: Huey, work: Work) -> Work:
 
     Raises:
         NoTransactionError: If no transaction is open.
-        TypeError: If *work* is something else, or the function of a task does not take the arguments.
+        TypeError: If *huey* is no Huey, *work* is something else, or a task's function does not take the arguments.
         DetachedArgumentError: If an argument is or holds an ORM instance, a session or a proxy.
         NoAppError: If a task asks for a transaction, and :func:`init_huey` was not called for *huey*.
 
     .. versionadded:: 0.1
     """
+    _check_huey(huey)
     _refuse_other(work)
     frozen = _freeze(huey, work)
     _check_installed(huey, work)
@@ -91,6 +89,13 @@ def enqueue_on_commit(huey: Huey, work: Work) -> Work:
         "huey.enqueue()",
     )
     return work
+
+
+def _check_huey(huey: object) -> None:
+    if not isinstance(huey, Huey):
+        raise TypeError(
+            f"'huey' is {huey!r}. Give the Huey instance whose tasks are to run in contexts."
+        )
 
 
 class _Contexts:

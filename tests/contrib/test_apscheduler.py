@@ -34,6 +34,7 @@ from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers import SchedulerNotRunningError
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.util import undefined
 from flask import current_app, g, has_app_context, has_request_context, request
 from flask.globals import app_ctx
 from sqlalchemy import create_engine, text
@@ -637,6 +638,9 @@ class TestAddJobOnCommit:
             ({"kwargs": {"colour": 1}}, ValueError),
             ({"trigger": "sometimes"}, LookupError),
             ({"trigger": "interval", "hour": 1}, TypeError),
+            ({"max_instances": 0}, TypeError),
+            ({"misfire_grace_time": "1 s"}, TypeError),
+            ({"next_run_time": 1}, TypeError),
         ],
     )
     def test_what_could_not_run(self, bench: Bench, arguments: Any, error: Any) -> None:
@@ -667,6 +671,29 @@ class TestAddJobOnCommit:
             with pytest.raises(KeyError, match="knows 'later', 'default', and not 'never'"):
                 add_job_on_commit(bench.scheduler, program.store, jobstore="never")
         assert len(bench.scheduler.get_jobs()) == 1
+
+    def test_an_executor_that_is_not_there(self, bench: Bench) -> None:
+        """Stock takes the job, and removes it when it is due."""
+        bench.scheduler.start(paused=True)
+        with bench.kit.app.app_context(), session_manager():
+            with pytest.raises(KeyError, match=r"has no executor: .* knows 'default', and not 'x'"):
+                add_job_on_commit(bench.scheduler, program.store, executor="x")
+        assert bench.scheduler.get_jobs() == []
+
+    def test_what_is_no_scheduler(self, bench: Bench) -> None:
+        """As ``init_scheduler`` says it."""
+        with pytest.raises(TypeError, match=r"'scheduler' is .* Give a scheduler"):
+            add_job_on_commit(bench.kit.app, program.store)
+
+    def test_options_are_kept(self, bench: Bench) -> None:
+        """``undefined`` is the scheduler's own default, and None a paused job or no limit."""
+        bench.scheduler.start(paused=True)
+        own = {"misfire_grace_time": None, "next_run_time": None, "coalesce": undefined}
+        with bench.kit.app.app_context(), session_manager():
+            add_job_on_commit(bench.scheduler, program.store, id="a", max_instances=3, **own)
+        (job,) = bench.scheduler.get_jobs()
+        kept = (job.id, job.max_instances, job.misfire_grace_time, job.next_run_time, job.coalesce)
+        assert kept == ("a", 3, None, None, True)
 
     def test_a_reference_that_leads_nowhere(self, bench: Bench) -> None:
         """It is refused at the call."""

@@ -296,6 +296,52 @@ def test_a_signature_with_an_instance(sqlite_kit: Kit, restock: Any) -> None:
             apply_async_on_commit(group([restock.s(sqlite_kit.Item(name="tea"))]))
 
 
+def test_signatures_that_their_tasks_do_not_take(
+    sqlite_kit: Kit, celery: Celery, restock: Any
+) -> None:
+    """They are refused at the call, where Celery would after the COMMIT; what follows gets a result, and may pass."""
+    wrong: list[tuple[Any, tuple[Any, ...]]] = [
+        (restock.s(), ()),
+        (restock.s(1, 2), (3,)),
+        (restock.si(), (1,)),
+        (restock.s(1, colour="red"), ()),
+        (group(restock.s(1), restock.s()), ()),
+        (chord([restock.s()], restock.s()), ()),
+        (chain(restock.s(), restock.s()), ()),
+        (chain(group(restock.s(1), restock.s()), restock.s()), ()),
+    ]
+    with sqlite_kit.app.app_context(), session_manager():
+        for sig, args in wrong:
+            with pytest.raises(TypeError, match=r"positional argument|unexpected keyword"):
+                apply_async_on_commit(sig, args)
+        apply_async_on_commit(chain(restock.s(), restock.s()), (5,))
+        apply_async_on_commit(restock.si(6), (1, 2, 3))
+        apply_async_on_commit(celery.signature("elsewhere.task", (1, 2, 3)))
+    assert [sent[0] for sent in arguments(celery)] == [[5], [6], [1, 2, 3]]
+
+
+@pytest.mark.parametrize("given", ["tests.restock", None, nothing])
+def test_what_is_no_signature(sqlite_kit: Kit, given: Any) -> None:
+    """It says what is."""
+    with sqlite_kit.app.app_context(), session_manager():
+        with pytest.raises(TypeError, match=r"was given .* Give a signature"):
+            apply_async_on_commit(given)
+
+
+@pytest.mark.parametrize("option", ["chain", "link"])
+def test_what_follows_is_frozen(sqlite_kit: Kit, celery: Celery, restock: Any, option: str) -> None:
+    """It goes with the message: later changes are not sent, and what cannot be sent fails at the call."""
+    product = ["new"]
+    with sqlite_kit.app.app_context(), session_manager():
+        restock.apply_async_on_commit((1,), **{option: [restock.s(product)]})
+        product.append("changed")
+        with pytest.raises(EncodeError):
+            restock.apply_async_on_commit((1,), **{option: [restock.s(object())]})
+    (message,) = messages(celery)
+    embedded = message.decode()[2]
+    assert (embedded["chain"] or embedded["callbacks"])[0]["args"] == [["new"]]
+
+
 def test_a_task_that_runs_eagerly(sqlite_kit: Kit) -> None:
     """In a test it runs after the commit, in a context of its own, and finds the row."""
     celery = make_celery(sqlite_kit, task_always_eager=True, task_eager_propagates=True)

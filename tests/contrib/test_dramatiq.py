@@ -11,7 +11,7 @@ from typing import Any
 
 import dramatiq
 import pytest
-from dramatiq import Worker, pipeline
+from dramatiq import Message, Worker, pipeline
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import (
@@ -559,6 +559,32 @@ class TestSendOnCommit:
                 TypeError, match=r"message 'restock' was given arguments that '.*restock\(number"
             ):
                 actor.send_with_options_on_commit(**arguments)
+
+    @pytest.mark.parametrize(
+        "compose",
+        [
+            lambda message, _: message(),
+            lambda message, broker: pipeline([message(), message()], broker=broker),
+            lambda message, broker: group([message(1), message()], broker=broker),
+            lambda message, broker: group(
+                [pipeline([message(), message()], broker=broker)], broker=broker
+            ),
+        ],
+    )
+    def test_messages_that_their_actors_do_not_take(
+        self, bench: Bench, actor: Any, compose: Callable[[Any, Any], Any]
+    ) -> None:
+        """The same for what goes out at once; what follows in a pipeline gets a result as well."""
+        unknown: Message[Any] = Message(
+            queue_name=QUEUE, actor_name="elsewhere", args=(), kwargs={}, options={}
+        )
+        broker = bench.broker
+        with bench.kit.app.app_context(), session_manager():
+            with pytest.raises(TypeError, match="message 'restock' was given arguments that"):
+                enqueue_on_commit(compose(actor.message, broker), broker=broker)
+            enqueue_on_commit(pipeline([actor.message(1), actor.message()], broker=broker))
+            enqueue_on_commit(unknown, broker=broker)
+        assert self.waiting(bench) == 2
 
     def test_a_function_that_has_no_signature(self, bench: Bench) -> None:
         """What cannot be known at the call is left to the worker."""

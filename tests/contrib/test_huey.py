@@ -211,6 +211,12 @@ def test_what_init_huey_refuses(arguments: tuple[Any, Any], message: str) -> Non
         init_huey(*arguments)
 
 
+def test_what_enqueue_on_commit_refuses(sqlite_kit: Kit, tasks: Tasks) -> None:
+    """The app in the place of the queue."""
+    with pytest.raises(TypeError, match="'huey' is <Flask"):
+        enqueue_on_commit(sqlite_kit.app, tasks.store.s("tea"))
+
+
 def test_a_task_that_gives_a_coroutine(huey: Huey) -> None:
     """It fails and says why; recent versions of Huey refuse ``async def`` when it is declared."""
 

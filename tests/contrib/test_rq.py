@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -238,10 +239,11 @@ def test_arguments_are_frozen(stored: Kit, rq_queue: AppQueue, sync_queue: AppQu
     """What the caller does to a list later does not reach the job, with a worker or without."""
     names = ["tea"]
     with stored.app.app_context(), session_manager():
-        rq_queue.enqueue_on_commit("tests.contrib.rq_jobs.store", names)
+        rq_queue.enqueue_on_commit("tests.contrib.rq_jobs.store", names, meta={"names": names})
         same = sync_queue.enqueue_on_commit(rq_jobs.store, names)
         names.append("milk")
-    assert (rq_queue.jobs[0].args, same.args) == ((["tea"],), (["tea"],))
+    (job,) = rq_queue.jobs
+    assert (job.args, same.args, job.meta) == ((["tea"],), (["tea"],), {"names": ["tea"]})
 
 
 def test_a_queue_of_rq(sqlite_kit: Kit, rq_queue: AppQueue) -> None:
@@ -311,6 +313,7 @@ REFUSED: dict[str, tuple[Callable[..., Any], dict[str, Any], str]] = {
         {},
         r"'tests.contrib.rq_jobs.store' was given .*'store\(name.* missing a required argument: 'name'",
     ),
+    "meta": (rq_jobs.store, {"name": "tea", "meta": {"lock": threading.Lock()}}, "cannot pickle"),
     "pipeline": (rq_jobs.store, {"name": "tea", "pipeline": object()}, "A pipeline was given for"),
 }
 
@@ -337,6 +340,14 @@ def test_an_instance_is_refused(sqlite_kit: Kit, rq_queue: AppQueue) -> None:
         ),
     ):
         rq_queue.enqueue_on_commit(rq_jobs.store, sqlite_kit.Item(name="tea"))
+
+
+def test_an_instance_in_the_meta_data(sqlite_kit: Kit, rq_queue: AppQueue) -> None:
+    """RQ pickles that too, after the COMMIT."""
+    meta = {"item": sqlite_kit.Item(name="tea")}
+    with sqlite_kit.app.app_context(), session_manager():
+        with pytest.raises(DetachedArgumentError, match=r"'meta' of the RQ job .* 'Item'"):
+            rq_queue.enqueue_on_commit(rq_jobs.store, "tea", meta=meta)
 
 
 def test_an_instance_that_is_sent_at_once(sqlite_kit: Kit, rq_queue: AppQueue) -> None:

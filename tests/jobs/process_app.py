@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import os
+import sys
 import threading
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -59,6 +60,10 @@ def create_app(url: str = "sqlite://", name: str = "worker", **config: Any) -> F
 
 def fail_to_create() -> Flask:
     raise LookupError("no configuration")
+
+
+def exit_instead() -> Flask:
+    sys.exit("no configuration")
 
 
 not_an_app = "text"
@@ -117,6 +122,11 @@ def raise_own() -> NoReturn:
     raise KeyError("the job's own")
 
 
+def raise_from_itself() -> NoReturn:
+    error = KeyError("its own cause")
+    raise error from error
+
+
 class Stubborn(Exception):  # noqa: N818 - an error that breaks a stock pool
     """Pickle calls it with one argument."""
 
@@ -132,6 +142,17 @@ def return_lock(name: str) -> object:
     """What it added is rolled back, because its result cannot be sent."""
     add(name)
     return threading.Lock()
+
+
+def return_cursor() -> object:
+    """A result whose rows are still to come: SQLite lets nobody commit meanwhile."""
+    return db.session.connection().exec_driver_sql("SELECT name FROM sqlite_master")
+
+
+def fail_with_cursor() -> NoReturn:
+    """An error that cannot be sent, and frames that hold such a result."""
+    rows = return_cursor()
+    raise Stubborn(1, 2) from KeyError(str(rows))
 
 
 class Unreadable:

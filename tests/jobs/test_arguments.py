@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import queue
 from collections import ChainMap, Counter, OrderedDict, deque, namedtuple
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -202,6 +203,20 @@ def test_a_value_of_g_is_an_argument(sqlite_kit: Kit) -> None:
         g.user = _stored(sqlite_kit)
         with pytest.raises(DetachedArgumentError, match=r"in the argument 'g\.user'"):
             executor.submit(_use)
+
+
+def test_a_value_of_g_for_a_callback(sqlite_kit: Kit) -> None:
+    """Another thread calls it too: the instance itself once went there."""
+    kit, seen = sqlite_kit, queue.SimpleQueue[Any]()
+    raising = AppContextManager(kit.app, propagate_g=("user",))
+    reloading = AppContextManager(kit.app, propagate_g=("user",), instances="reload")
+    with kit.app.app_context(), raising.executor(1) as first, reloading.executor(1) as second:
+        futures = [first.submit(int), second.submit(int)]
+        g.user = user = _stored(kit, "ann")
+        with pytest.raises(DetachedArgumentError, match=r"in the argument 'g\.user'"):
+            futures[0].add_done_callback(_use)
+        futures[1].add_done_callback(lambda _: seen.put((g.user is user, g.user.name)))
+        assert seen.get(timeout=10) == (False, "ann")
 
 
 def test_an_argument_without_a_name(sqlite_kit: Kit) -> None:

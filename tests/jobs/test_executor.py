@@ -6,7 +6,7 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager
 from typing import Any
 
@@ -352,6 +352,51 @@ def test_a_job_that_fails_after_it_was_abandoned(sqlite_kit: Kit) -> None:
     go.set()
     executor.shutdown()
     assert isinstance(future.exception(0), TimeoutError)
+
+
+def test_a_job_that_fails_while_it_is_abandoned(sqlite_kit: Kit) -> None:
+    """Its thread lives on: two words for one future once ended it, as stock lets an ``InvalidStateError`` do."""
+    began, go, arrived = threading.Event(), threading.Event(), threading.Event()
+
+    def job() -> None:
+        began.set()
+        go.wait(10)
+        raise KeyError
+
+    class Gate:
+        """The lock of the future, at which the job's thread arrives with its error."""
+
+        def __enter__(self) -> Any:
+            if threading.current_thread() is not threading.main_thread():
+                arrived.set()
+            return condition.__enter__()
+
+        def __exit__(self, *error: object) -> Any:
+            return condition.__exit__(*error)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(condition, name)
+
+    with AppContextManager(sqlite_kit.app).executor(1) as executor:
+        future: Any = executor.submit(job)
+        condition = future._condition
+        assert began.wait(10)
+        with condition:
+            future._condition = Gate()
+            go.set()
+            assert arrived.wait(10)
+            assert future.abandon(TimeoutError()) is True
+        assert executor.submit(int).result(10) == 0
+    assert isinstance(future.exception(0), TimeoutError)
+
+
+def test_a_future_that_is_done(sqlite_kit: Kit) -> None:
+    """A second word for it is an error, as in stock."""
+    with AppContextManager(sqlite_kit.app).executor(1) as executor:
+        future = executor.submit(int)
+        assert future.result(10) == 0
+        with pytest.raises(InvalidStateError):
+            future.set_exception(KeyError())
 
 
 def test_a_job_that_fails_at_the_timeout(sqlite_kit: Kit) -> None:

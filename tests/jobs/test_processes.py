@@ -168,6 +168,8 @@ class TestArguments:
         with pytest.raises(TypeError, match=r"handed the argument 'that' to 'take_anything'"):
             executor.submit(process_app.take_anything, this=1, that=[lock])
         assert executor.submit(process_app.take_anything, 1, this=1).result(LIMIT) == 2
+        with pytest.raises(TypeError, match=r"handed a bound value to 'take_anything'"):
+            executor.submit(functools.partial(process_app.take_anything, lock))
 
     def test_a_value_of_g_that_cannot_be_pickled(self, app: Flask, make: MakeExecutor) -> None:
         """So is a value that travels by ``propagate_g``."""
@@ -278,6 +280,22 @@ class TestResults:
             executor.submit(process_app.return_unreadable).result(LIMIT)
         assert (executor.submit(process_app.take_anything).result(LIMIT), names()) == (0, [])
 
+    @pytest.mark.parametrize("fn", [process_app.return_cursor, process_app.fail_with_cursor])
+    def test_what_a_failed_job_had_open(
+        self, fn: Callable[[], object], app: Flask, make: MakeExecutor
+    ) -> None:
+        """A stock worker keeps the frames of its last error's causes, and on SQLite nobody can commit meanwhile."""
+        executor = make()
+        with pytest.raises(TypeError, match="cannot be sent from its process"):
+            executor.submit(fn).result(LIMIT)
+        with app.app_context(), session_manager():
+            assert process_app.add("a") == "a"
+
+    def test_an_error_that_is_its_own_cause(self, make: MakeExecutor) -> None:
+        """``raise error from error`` is odd, and ends."""
+        with pytest.raises(KeyError, match="its own cause"):
+            make().submit(process_app.raise_from_itself).result(LIMIT)
+
     def test_a_worker_that_dies(self, way: str, make: MakeExecutor) -> None:
         """The pool is broken, as a stock one is."""
         executor = make(way)
@@ -362,6 +380,7 @@ class TestPaths:
         ("path", "cause"),
         [
             ("tests.jobs.process_app:fail_to_create()", "LookupError: no configuration"),
+            ("tests.jobs.process_app:exit_instead()", "SystemExit: no configuration"),
             ("tests.jobs.process_app:not_an_app", "'text', which is no Flask app"),
         ],
     )

@@ -6,10 +6,10 @@ import copy
 import functools
 import inspect
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import Context
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Final
 
 from apscheduler.events import EVENT_ALL
 from apscheduler.job import Job
@@ -19,6 +19,7 @@ from apscheduler.util import (
     iscoroutinefunction_partial,
     maybe_ref,
     obj_to_ref,
+    undefined,
 )
 from flask import Flask
 
@@ -30,6 +31,14 @@ from .._messages import call_text, send_on_commit
 from ._running import ContextExecutor, Unit, managers_of, name_of, refuse_coroutine
 
 __all__ = ["add_job_on_commit", "init_scheduler"]
+
+_DEFAULTS: Final = {
+    "misfire_grace_time": None,
+    "coalesce": True,
+    "max_instances": 1,
+    "executor": "default",
+}
+_OPTIONS: Final = ("func", "args", "kwargs", "id", "name", "next_run_time", *_DEFAULTS)
 
 
 def init_scheduler(
@@ -63,11 +72,7 @@ def init_scheduler(
 
     .. versionadded:: 0.1
     """
-    if not isinstance(scheduler, BaseScheduler):
-        raise TypeError(
-            f"'scheduler' is {scheduler!r}. Give a scheduler of APScheduler 3, such as 'BackgroundScheduler()'. "
-            "Flask-APScheduler has one in its attribute 'scheduler'."
-        )
+    _check_scheduler(scheduler)
     reference = None if process_app is None else str(obj_to_ref(maybe_ref(process_app)))
     AppContextManager(transactional=transactional)  # checks it
     unit = Unit(managers_of(app), transactional, reference)
@@ -92,14 +97,15 @@ def add_job_on_commit(
     Raises:
         NoTransactionError: If no transaction is open.
         DetachedArgumentError: If an argument of the job is or holds an ORM instance, a session or a proxy.
-        TypeError: If *func* is a coroutine function and its executor no asynchronous one, its trigger does not take an
-            argument, or the job store could not keep the job.
+        TypeError: If *scheduler* is no scheduler, *func* is a coroutine function and its executor no asynchronous one,
+            an option of the job or an argument of its trigger is wrong, or the job store could not keep the job.
         ValueError: If *func* cannot be called with the arguments of the job.
         LookupError: If *func* is a name that leads nowhere, no trigger has the name that is given, or a scheduler that
-            runs has no such job store.
+            runs has no such job store or executor.
 
     .. versionadded:: 0.1
     """
+    _check_scheduler(scheduler)
     call = _checked(scheduler, func, *args, **options)
     given = call.arguments
     given.update(args=copy.deepcopy(given["args"]), kwargs=copy.deepcopy(given["kwargs"]))
@@ -116,6 +122,14 @@ def add_job_on_commit(
     if given.get("trigger") is not None or iscoroutinefunction_partial(target):
         run = send  # it is for later, or for an event loop
     send_on_commit(f"{text} ({label})" if label else text, send, run, "add_job()")
+
+
+def _check_scheduler(scheduler: object) -> None:
+    if not isinstance(scheduler, BaseScheduler):
+        raise TypeError(
+            f"'scheduler' is {scheduler!r}. Give a scheduler of APScheduler 3, such as 'BackgroundScheduler()'. "
+            "Flask-APScheduler has one in its attribute 'scheduler'."
+        )
 
 
 def _checked(scheduler: Any, func: Any, *args: Any, **options: Any) -> inspect.BoundArguments:
@@ -138,26 +152,34 @@ def _try_to_store(scheduler: Any, text: str, call: inspect.BoundArguments) -> No
     trigger = scheduler._create_trigger(  # noqa: SLF001
         given.get("trigger"), dict(given.get("trigger_args", {}))
     )
-    alias, stores = given.get("jobstore", "default"), scheduler._jobstores  # noqa: SLF001
-    if alias not in stores and scheduler.running:
-        raise KeyError(
-            f"{text} has no job store: the scheduler knows {', '.join(map(repr, stores))}, and not {alias!r}"
-        )
-    protocol = getattr(stores.get(alias), "pickle_protocol", None)
+    stores = scheduler._jobstores  # noqa: SLF001 - it has no other way to ask
+    alias = given.get("jobstore", "default")
+    store = _known(scheduler, text, "job store", stores, alias)
+    _known(scheduler, text, "executor", scheduler._executors, given.get("executor", "default"))  # noqa: SLF001
+    options = {
+        name: given[name] for name in _OPTIONS if given.get(name, undefined) is not undefined
+    }
+    parts = {**_DEFAULTS, "next_run_time": datetime.now(timezone.utc), **options}
+    job = Job(scheduler, trigger=trigger, **parts)
+    protocol = getattr(store, "pickle_protocol", None)
     if protocol is None:
         return  # it keeps objects, or is not there yet
-    names = {"name": given.get("name"), "executor": given.get("executor", "default")}
-    sample = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1, **names}
-    parts = {name: given[name] for name in ("func", "args", "kwargs")}
-    now = datetime.now(timezone.utc)
     try:
-        job = Job(scheduler, **parts, **sample, trigger=trigger, next_run_time=now)
         pickle.dumps(job.__getstate__(), protocol)
     except Exception as error:
         raise TypeError(
             f"{text[0].upper()}{text[1:]} cannot be kept in the job store '{alias}': {error} Give it a function of a "
             "module, no lambda and no function inside of another, and plain values."
         ) from error
+
+
+def _known(scheduler: Any, text: str, kind: str, known: Mapping[str, Any], alias: str) -> Any:
+    """What *scheduler* has under *alias*; None where it may come until the start."""
+    if alias not in known and scheduler.running:
+        raise KeyError(
+            f"{text} has no {kind}: the scheduler knows {', '.join(map(repr, known))}, and not {alias!r}"
+        )
+    return known.get(alias)
 
 
 class _ContextScheduler(BaseScheduler):  # type: ignore[misc] # APScheduler has no types

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from celery import Task, signature
+from celery.canvas import Signature, _chain, chord, group, maybe_signature
 from celery.utils import uuid
 from kombu import serialization
 
@@ -15,10 +16,9 @@ from .._messages import call_text, send_on_commit
 
 __all__ = ["SafeTask", "apply_async_on_commit", "refuse_bound"]
 
-# What Celery puts into the message beside the arguments.
-_SENT_OPTIONS: Final = ("headers", "link", "link_error")
-# What of a canvas goes with the message of its first task.
 _FOLLOWING: Final = ("link", "link_error", "chain", "chord")
+# What Celery puts into the message beside the arguments.
+_SENT_OPTIONS: Final = ("headers", *_FOLLOWING)
 _registry: Final[Any] = serialization.registry
 
 
@@ -77,16 +77,39 @@ def apply_async_on_commit(
         NoTransactionError: If no transaction is open.
         DetachedArgumentError: If an argument is an ORM instance.
         kombu.exceptions.EncodeError: If an argument cannot be serialised.
+        TypeError: If *sig* is no signature, or a task that begins it does not take its arguments.
 
     .. versionadded:: 0.1
     """
+    if not isinstance(sig, Signature):
+        raise TypeError(
+            f"'apply_async_on_commit' was given {sig!r}. Give a signature, such as 'restock.s(1)', a chain, a group "
+            "or a chord; a task has a method of this name."
+        )
     values = (sig, tuple(args or ()), dict(kwargs or {}))
     more = call_text(" with ", values[1], values[2]) if args or kwargs else ""
     text = f"the Celery signature '{sig!r:.1000}'{more}"
     refuse_bound_arguments(text, (dict(sig), *values[1]), values[2])
+    _check_calls(sig, values[1], values[2])
     (plain, *given), options = _frozen(text, values, options, sig.app.conf.task_serializer)
     frozen: Any = signature(plain, app=sig.app)
     _send(text, frozen, given, options, "apply_async()")
+
+
+def _check_calls(sig: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Check the tasks that are sent at once; what follows them gets their results as well."""
+    tasks = sig.tasks if isinstance(sig, (group, chord, _chain)) else ()
+    for each in tasks[:1] if isinstance(sig, _chain) else tasks:
+        _check_calls(maybe_signature(each, sig.app), args, kwargs)
+    task = sig.app.tasks.get(sig.task)
+    if type(sig) is Signature and task is not None:
+        more: Any = ((), {}) if sig.immutable else (args, kwargs)
+        _check_call(task, (*more[0], *sig.args), {**sig.kwargs, **more[1]})
+
+
+def _check_call(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    if task.typing and hasattr(task, "__header__"):
+        task.__header__(*args, **kwargs)
 
 
 def refuse_bound(
@@ -107,8 +130,7 @@ def _send_task(task: Any, args: Any, kwargs: Any, options: dict[str, Any], call:
         f"the Celery task '{_described(task.name, args, kwargs, options)}' ({options['task_id']})"
     )
     serializer = options.get("serializer") or task.serializer
-    if task.typing and hasattr(task, "__header__"):
-        task.__header__(*args, **kwargs)
+    _check_call(task, args, kwargs)
     refuse_bound(task, args, kwargs, options)
     given, options = _frozen(text, (args, kwargs), options, serializer)
     _send(text, task, given, options, call)

@@ -85,7 +85,7 @@ class AppQueue(Queue):
 def enqueue_on_commit(queue: Queue, f: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
     """Enqueue a job after the COMMIT of the open transaction, and never if it rolls back.
 
-    The arguments are serialized now: what happens to them later does not reach the job.
+    The arguments and ``meta`` are serialized now: what happens to them later does not reach the job.
 
     Args:
         queue: The queue, also one of RQ's own class.
@@ -133,6 +133,8 @@ def _send_later(
         raise TypeError(
             f"A pipeline was given for {text}. It would be executed before the job is put into it; leave it out."
         )
+    refuse_bound_arguments(text, (), {"meta": job.meta})
+    job.meta = job.serializer.loads(job.serializer.dumps(job.meta))
     job.data = job.data  # serialized now, and read back where the job runs in this process
     send_on_commit(text, lambda: send(job, *args, **options), lambda: perform(job), "enqueue()")
     return job

@@ -307,6 +307,27 @@ async def test_arguments_that_belong_to_the_caller(sqlite_kit: AsyncKit, run_job
     assert item.name == "a"
 
 
+@pytest.mark.parametrize("instances", ["raise", "reload"])
+async def test_a_value_of_g_is_an_argument(
+    sqlite_kit: AsyncKit, run_job: Run, instances: Any
+) -> None:
+    """What ``propagate_g`` takes along is refused: nothing is loaded for a coroutine, which once got the bare key."""
+
+    async def work() -> Any:
+        return g.user
+
+    manager = AppContextManager(propagate_g=("user",), instances=instances)
+    async with session_manager() as session:
+        session.add(item := sqlite_kit.Item(name="a"))
+        await session.flush()
+        g.user = item
+        with pytest.raises(
+            DetachedArgumentError,
+            match=r"in the argument 'g\.user'.*key and load it in the coroutine",
+        ):
+            await run_job(manager, work)
+
+
 async def test_what_is_no_coroutine(sqlite_kit: AsyncKit) -> None:
     """A function that was not called, above all."""
 
