@@ -152,8 +152,7 @@ def escapes(name: str, scope: Function, analysis: Analysis) -> bool:
 def _is_closed_one_by_one(name: str, scope: Function) -> bool:
     """Whether it is a collection of sessions, which a loop or comprehension closes, or one by its place."""
     for statement in statements_in(scope.facts.body):
-        loops = isinstance(statement, For) and _goes_over(statement.iterable, name)
-        if loops and _closes_one(calls_in(statement.body), statement.target):
+        if isinstance(statement, For) and _loop_closes(statement, name):
             return True
         for expression in expressions_of(statement):
             if any(map(_closes_in, calls_of(expression), repeat(name))):
@@ -162,6 +161,10 @@ def _is_closed_one_by_one(name: str, scope: Function) -> bool:
                 if _goes_over(iterable, name) and _closes_one(calls_of(expression), target):
                     return True
     return False
+
+
+def _loop_closes(loop: For, name: str) -> bool:
+    return _goes_over(loop.iterable, name) and _closes_one(calls_in(loop.body), loop.target)
 
 
 def _goes_over(iterable: Expression, name: str) -> bool:
