@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import libcst as cst
 
@@ -46,6 +47,7 @@ def _unseen(who: str) -> str:
     )
 
 
+@lru_cache(maxsize=1)
 def _relations(analysis: Analysis) -> frozenset[str]:
     """Return the attributes of all models that lead to other instances, those of backrefs included."""
     found: set[str] = set()
