@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from .effects import Effect, text_of
@@ -149,13 +150,52 @@ def escapes(name: str, scope: Function, analysis: Analysis) -> bool:
 
 
 def _is_closed_one_by_one(name: str, scope: Function) -> bool:
-    """Whether it is a collection of sessions, which a loop closes."""
-    return any(
-        text_of(call.func) == f"{text_of(statement.target)}.close"
-        for statement in statements_in(scope.facts.body)
-        if isinstance(statement, For) and statement.iterable == name
-        for call in calls_in(statement.body)
-    )
+    """Whether it is a collection of sessions, which a loop or comprehension closes, or one by its place."""
+    for statement in statements_in(scope.facts.body):
+        if isinstance(statement, For) and _loop_closes(statement, name):
+            return True
+        for expression in expressions_of(statement):
+            if any(map(_closes_in, calls_of(expression), repeat(name))):
+                return True
+            for target, iterable in _loops_in(expression):
+                if _goes_over(iterable, name) and _closes_one(calls_of(expression), target):
+                    return True
+    return False
+
+
+def _loop_closes(loop: For, name: str) -> bool:
+    return _goes_over(loop.iterable, name) and _closes_one(calls_in(loop.body), loop.target)
+
+
+def _goes_over(iterable: Expression, name: str) -> bool:
+    """Whether a loop goes over the collection: ``name``, ``name.values()``, ``reversed(name)``."""
+    if isinstance(iterable, Call):
+        owner, _, method = text_of(iterable.func).rpartition(".")
+        return name in iterable.args or (owner == name and method in {"items", "values"})
+    return iterable == name
+
+
+def _closes_one(calls: Iterable[Call], target: Expression) -> bool:
+    names = {f"{each}.close" for each in _strings(target)}
+    return any(text_of(call.func) in names for call in calls)
+
+
+def _closes_in(call: Call, name: str) -> bool:
+    """Whether it is ``name[0].close()`` or ``name.pop().close()``."""
+    if not isinstance(call.func, Attr) or call.func.name != "close":
+        return False
+    owner = call.func.value
+    if isinstance(owner, Call):
+        return text_of(owner.func) in {f"{name}.pop", f"{name}.popitem", f"{name}.get"}
+    return isinstance(owner, Group) and owner.kind == "item" and owner.items[0] == name
+
+
+def _loops_in(expression: Expression) -> Iterator[tuple[Expression, Expression]]:
+    """Return each target with what it goes over, of the comprehensions of an expression and its arguments."""
+    for part in (*flat(expression), *[one for call in calls_of(expression) for one in call.args]):
+        for each in flat(part):
+            if isinstance(each, Group) and each.kind == "in":
+                yield each.items[0], each.items[1]
 
 
 def is_kept(call: Call, scope: Function, analysis: Analysis) -> bool:

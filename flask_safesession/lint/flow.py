@@ -189,7 +189,7 @@ class Flow(ABC, Generic[S]):
         if index == len(statement.items):
             return self.run(statement.body, state)
         item = statement.items[index]
-        if any(True for _ in calls_of(item[0])):
+        if any(True for _ in calls_of(item[0])) and self.may_raise(item[0]):
             self.exits.raises.append((statement.line, state))
         current = self.enter(item, self.evaluate(item[0], state))
         outer, inner = self.exits, Exits[S]()

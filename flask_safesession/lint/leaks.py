@@ -73,6 +73,13 @@ class _Open(Flow[_State]):
         effects = self.analysis.effects
         return any(each.key == self.session.key for each, _ in effects.on(call, self.scope))
 
+    def _begins(self, call: Call) -> bool:
+        """Whether *call* begins the session, which takes a connection only with the first statement."""
+        effects = self.analysis.effects.on(call, self.scope)
+        return last_name(call.func) == "begin" and any(
+            each.key == self.session.key and effect & Effect.BEGIN for each, effect in effects
+        )
+
     def _closes(self, call: Call) -> bool:
         known = self._known.get(id(call))
         if known is None:
@@ -106,8 +113,13 @@ class _Open(Flow[_State]):
         return isinstance(self.analysis.effects.owner(call.func, self.scope), Registry)
 
     def leave(self, item: tuple[Expression, Expression], state: _State, *, failed: bool) -> _State:
-        """Return closed after ``with session:`` and ``with closing(session):``."""
+        """Return closed after ``with session:`` and ``with closing(session):``.
+
+        ``with session.begin():`` gives the connection back, which later work takes again.
+        """
         expression = item[0].value if isinstance(item[0], Await) else item[0]
+        if isinstance(expression, Call) and self._begins(expression):
+            return _LENT if state.open else state
         inner = [expression, *(expression.args if isinstance(expression, Call) else ())]
         return _CLOSED if any(self._is_it(each) for each in inner) else state
 
@@ -121,8 +133,11 @@ class _Open(Flow[_State]):
         return self.either(chosen, otherwise)
 
     def may_raise(self, expression: Expression) -> bool:
-        """Take it that closing a session works."""
-        return not any(self._closes(each) or self._lends(each) for each in calls_of(expression))
+        """Take it that closing a session works, and beginning a new one."""
+        return not any(
+            self._closes(each) or self._lends(each) or self._begins(each)
+            for each in calls_of(expression)
+        )
 
     def never_returns(self, expression: Expression) -> bool:
         """Whether a call in it always raises."""

@@ -120,6 +120,8 @@ def parse(data: bytes) -> ast.Module:
         raise Unreadable("it holds null bytes")
     if _OPENING.search(data):
         raise Unreadable(f"more than {_DEEPEST} brackets are nested")
+    if text.lstrip().startswith("{") and '"cells"' in text:
+        raise Unreadable("it is a notebook: convert it to Python first")  # which parses as a dict
     try:
         return _tree(text)
     except SyntaxError as error:

@@ -130,3 +130,11 @@ def test_each_place_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         ("loop.py", "Too many levels of symbolic links."),
         ("pipe.py", "it is no regular file."),
     ]
+
+
+def test_a_notebook_that_is_named_is_said_to_be_none(tmp_path: Path) -> None:
+    """JSON parses as a dict of Python: before, its cells were passed over in silence."""
+    path = tmp_path / "orders.ipynb"
+    path.write_text('{"cells": [{"source": ["from sqlalchemy.orm import Session"]}]}')
+    (found,) = check([path], EVERYTHING, root=tmp_path)
+    assert (found.rule, "it is a notebook" in found.message) == ("TXN001", True)

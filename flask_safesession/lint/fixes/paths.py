@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import libcst as cst
 
 from .doing import Work
 from .files import NotSure
 from .pruning import Role
+from .stale import refuse_stale
 from .trees import (
     ENDINGS,
     Statement,
@@ -49,6 +51,9 @@ class Paths:
         tail: How many statements at the end come after the last commit and need no session.
     """
 
+    is_service: ClassVar[bool] = False
+    """Whether callers go on with the session."""
+
     work: Work
     kept: frozenset[str] = frozenset()
     roles: dict[cst.CSTNode, Role] = field(default_factory=dict)
@@ -67,6 +72,7 @@ class Paths:
             self._left_open(body[-1], "what it writes is not committed on the path that ends here")
         inside = body[: len(body) - self.tail]
         self._assign(inside, ())
+        refuse_stale(inside, self.work, is_service=self.is_service)
 
     def _tail(self, body: Sequence[Statement]) -> int:
         """Count the statements after the last commit, if none of them needs the session."""

@@ -41,6 +41,8 @@ class _Returns(Answers):
 class _ServicePaths(RequestPaths):
     """The paths through a service: what it leaves open is its caller's to commit."""
 
+    is_service = True
+
     def _learn(self, body: Sequence[Statement]) -> None:
         super()._learn(body)
         handlers = (handler for attempt in self.attempts.values() for handler in attempt.handlers)

@@ -8,8 +8,9 @@ from ..analysis import Analysis, finding
 from ..effects import Effect, text_of
 from ..facts import Await, Call, Expression, Place, With
 from ..findings import Finding, Level, Step
+from ..origins import last_name
 from ..symbols import Function
-from ..values import Session
+from ..values import FunctionValue, Session
 from ..walk import statements_in
 from .base import Rule
 
@@ -29,6 +30,7 @@ _OWNERS = {
     "injected": "'{0}' is injected",
     "scope": "'{0}' at line {2} opened it and ends it",
 }
+_OWNING = frozenset({"begin", "begin_nested", "commit"})
 
 
 def find(analysis: Analysis) -> Iterator[Finding]:
@@ -59,6 +61,7 @@ def _begins(scope: Function, analysis: Analysis) -> Iterator[Finding]:
             session is not None
             and session.origin in _LEVELS
             and not _is_first(call, session, scope, analysis)
+            and not _is_left_to_the_block(session, scope, analysis)
         ):
             cause = _cause(session, scope)
             yield _finding(call.at, text_of(call.func), _LEVELS[session.origin], cause, scope, ())
@@ -85,6 +88,26 @@ def _is_first(call: Call, session: Session, scope: Function, analysis: Analysis)
     if {"route": "views", "task": "jobs", "job": "jobs"}.get(kind) in analysis.project.wired:
         return False
     return len(scope.facts.decorators) <= 1  # any other may load the user, which begins
+
+
+def _is_left_to_the_block(session: Session, scope: Function, analysis: Analysis) -> bool:
+    """Whether a manager of the project gives the session, and only closes it: it neither begins nor commits."""
+    for statement in statements_in(scope.facts.body):
+        for item, _ in statement.items if isinstance(statement, With) else ():
+            call = item.value if isinstance(item, Await) else item
+            if isinstance(call, Call) and call.at.line == session.line:
+                value = analysis.evaluator.value(call.func, scope)
+                if isinstance(value, FunctionValue) and _only_closes(value.function, analysis):
+                    return session.origin == "scope"
+    return False
+
+
+def _only_closes(manager: Function, analysis: Analysis) -> bool:
+    if any(last_name(each.func) in _OWNING for each in manager.calls):
+        return False
+    blocks = (each for each in statements_in(manager.facts.body) if isinstance(each, With))
+    entered = (analysis.evaluator.entered(each, manager) for one in blocks for each, _ in one.items)
+    return all(isinstance(each, Session) and each.origin == "made" for each in entered)
 
 
 def _begun(call: Call, scope: Function, analysis: Analysis) -> Session | None:
