@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, NestedTransaction
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -29,6 +29,7 @@ from .sending import (
     roll_back,
     send,
 )
+from .states import OPEN
 from .wording import connection_lost, rolled_back_by_server, would_answer_rollback
 
 __all__ = [
@@ -76,7 +77,12 @@ def _commit_all(ledger: Ledger, dialect: Dialect, fairy: PoolProxiedConnection) 
     ledger.sent = True
     is_alone = len(ledger.connections) == 1
     suspect = ledger.undone or ledger.failure is not None or ledger.overdue is not None
-    if suspect or not is_alone or (dialect.driver in _STATUS and in_error(dialect, fairy)):
+    if (
+        suspect
+        or _is_spoilt(ledger)
+        or not is_alone
+        or (dialect.driver in _STATUS and in_error(dialect, fairy))
+    ):
         _check_or_roll_back(ledger)
     if ledger.owner is not None:
         ledger.owner.undo_demands()
@@ -85,6 +91,12 @@ def _commit_all(ledger: Ledger, dialect: Dialect, fairy: PoolProxiedConnection) 
     else:
         _send_in_order(ledger)
     ledger.stored = True
+
+
+def _is_spoilt(ledger: Ledger) -> bool:
+    """Whether a listener of the last flush, or of ``before_commit``, has made the scope rollback-only."""
+    owner = ledger.owner
+    return owner is not None and owner.state is not OPEN and not ledger.permitting
 
 
 def _check_or_roll_back(ledger: Ledger) -> None:
@@ -98,12 +110,22 @@ def _check_or_roll_back(ledger: Ledger) -> None:
 
 
 def _send_in_order(ledger: Ledger) -> None:
-    parts = sorted(ledger.connections, key=functools.partial(_order, ledger))
+    parts = sorted(
+        filter(functools.partial(_is_ours, ledger), ledger.connections),
+        key=functools.partial(_order, ledger),
+    )
     for done, connection in enumerate(parts):
         try:
             send(connection.dialect, connection.connection, ledger)
         except BaseException as error:  # noqa: BLE001 - what this raises explains it
             _give_up(ledger, parts, done, error)
+
+
+def _is_ours(ledger: Ledger, connection: Connection) -> bool:
+    """Whether the session itself commits on *connection*: whoever has bound it to one may have kept the end."""
+    transaction = ledger.transaction
+    entry: Any = None if transaction is None else transaction._connections.get(connection)  # noqa: SLF001
+    return entry is None or (entry[2] and not isinstance(entry[1], NestedTransaction))
 
 
 def _order(ledger: Ledger, connection: Connection) -> tuple[bool, str]:
@@ -132,6 +154,8 @@ def _give_up(ledger: Ledger, parts: list[Connection], done: int, error: BaseExce
 
 def check_all(ledger: Ledger) -> None:
     """Refuse to go on where a database has given the transaction up, or it has gone on too long."""
+    if _is_spoilt(ledger):
+        raise cast(Any, ledger.owner).unexpected()
     ledger.check_overdue()
     failure = ledger.failure
     if failure is not None and failure.fatal:

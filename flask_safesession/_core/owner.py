@@ -22,10 +22,11 @@ from .outcome import COMMITTED, Outcome
 from .ownership import guard_connection
 from .places import Place
 from .pool import check_second_connection
+from .root import inside_savepoint
 from .scope import Home, Owner, Scope
 from .sending import is_interruption, lost_in_commit, seconds_waited
 from .sharing import admit
-from .states import ENDED, OPEN
+from .states import ENDED, OPEN, State
 
 __all__ = ["NewScope", "OwnedScope", "resume", "suspend"]
 
@@ -72,10 +73,25 @@ class OwnedScope(Owner):
         return None if self._outcome is None else self._outcome.value
 
     def connected(self, connection: Connection) -> None:
+        try:
+            self._demand(connection)
+        except BaseException as error:
+            # SQLAlchemy has the connection already, and would not ask again before the next statement.
+            self._reject(error)
+            raise
+
+    def _demand(self, connection: Connection) -> None:
         if commits_by_itself(connection.dialect, self._ledger.connections[connection]):
             raise wording.autocommit(self, connection)
         if not self.options.plain or self._demands is not None:
             self.demands.connected(connection)
+
+    def _reject(self, error: BaseException) -> None:
+        """Become rollback-only, because *error* kept a connection from being what this asks for."""
+        self.state, self.quiet = State.ROLLBACK_ONLY, False
+        if self.poison_text is None:
+            self.poison_text, self.poison_error = wording.rejected(self, error), error
+        self._refuse_statements(self.poison_text)
 
     def leave(self, error: BaseException | None) -> None:
         """Commit, or roll back; give the connection back; then run the hooks.
@@ -113,6 +129,11 @@ class OwnedScope(Owner):
                 f"{self} was opened inside 'with session.begin():', which owns the transaction and will end it. "
                 "Replace that block by 'with session_manager():'."
             )
+        if inside_savepoint(self.session):
+            raise errors.TransactionActiveError(
+                f"{self} was opened inside 'with session.begin_nested():', whose savepoint it would end. "
+                "Open 'with session_manager():' around that block."
+            )
         connections = self._ledger.connections
         if connections and (self.options.read_only or self.options.isolation_level):
             raise errors.IsolationMismatchError(
@@ -134,6 +155,9 @@ class OwnedScope(Owner):
                 ledger.asked = self.place  # the flush may take the first one
             session.safesession_commit(ledger)
         except BaseException as error:
+            if self._is_asked_to_give_up(error):
+                self._give_up(None)
+                return
             meaning, cause = self._meaning(error), self._cause(error)
             self._roll_back(error)
             self._outcome = self._outcome_of(error)
@@ -142,6 +166,12 @@ class OwnedScope(Owner):
             raise
         self._outcome = COMMITTED
         self.state = ENDED
+
+    def _is_asked_to_give_up(self, error: BaseException) -> bool:
+        """Whether a listener of the last flush has made this rollback-only, and nothing else is wrong."""
+        return self.state is State.ROLLBACK_ONLY and isinstance(
+            error, errors.UnexpectedRollbackError
+        )
 
     def _check_usable(self) -> None:
         if self._ledger.failure is not None:
