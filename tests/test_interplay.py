@@ -109,6 +109,49 @@ def test_a_refused_connection_that_is_swallowed_stores_nothing(
         assert (kit.names(), kit.checkedout()) == ([], 0)
 
 
+AUTOCOMMIT: Final = ("sqlite-file", "postgresql-psycopg2", "mariadb-pymysql")
+
+
+@pytest.mark.parametrize("database_name", AUTOCOMMIT)
+def test_a_scope_does_not_adopt_what_commits_by_itself(
+    make_kit: MakeKit, database_name: str
+) -> None:
+    """A view that had read its user before was not told, and its rollback undid nothing."""
+    kit = make_kit(database_name, engine_options={"isolation_level": "AUTOCOMMIT"})
+    with kit.app.app_context():
+        kit.db.session.execute(select(1))
+        with pytest.raises(IsolationMismatchError, match="AUTOCOMMIT"), session_manager():
+            kit.db.session.execute(insert(kit.Item).values(name="at once"))
+    assert kit.names() == []
+
+
+@pytest.mark.parametrize("asked", ["of the engine", "of the call"])
+def test_sqlite_in_autocommit_is_refused_too(make_kit: MakeKit, asked: str) -> None:
+    """Its driver does not tell that mode from a program that sends BEGIN by itself; SQLAlchemy was asked for it."""
+    level = {"isolation_level": "AUTOCOMMIT"}
+    kit = make_kit("sqlite-file", engine_options=level if asked == "of the engine" else {})
+    with kit.app.app_context():
+        with (
+            pytest.raises(IsolationMismatchError, match="AUTOCOMMIT"),
+            session_manager() as session,
+        ):
+            session.connection(execution_options=level)
+    assert kit.names() == []
+
+
+def test_sqlite_with_a_begin_by_hand_is_not_in_autocommit(make_kit: MakeKit) -> None:
+    """A listener sends it, for transactions that begin with the first read."""
+    kit = make_kit("sqlite-file", engine_options={"isolation_level": "AUTOCOMMIT"})
+    event.listen(kit.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    with kit.app.app_context():
+        with pytest.raises(KeyError), session_manager() as session:
+            session.execute(insert(kit.Item).values(name="a"))
+            raise KeyError
+        with session_manager() as session:
+            session.execute(insert(kit.Item).values(name="b"))
+    assert kit.names() == ["b"]
+
+
 def test_a_scope_inside_a_block_of_a_savepoint_is_refused(kit: Kit) -> None:
     """Its COMMIT would store what the exception of that block is to undo."""
     with kit.app.app_context():
@@ -390,6 +433,33 @@ def test_the_first_change_of_many_objects_is_named(sqlite_kit: Kit, call: str) -
     with pytest.warns(UncommittedChangesWarning, match="first change was made by '<lambda>'"):
         with kit.app.app_context():
             CHANGES[call](kit, kit.db.session())
+
+
+NOTHING: Final[dict[str, Any]] = {
+    "objects": lambda kit, session: session.bulk_save_objects(each for each in ()),
+    "insert": lambda kit, session: session.bulk_insert_mappings(kit.Item, []),
+    "update": lambda kit, session: session.bulk_update_mappings(kit.Item, []),
+}
+
+
+@pytest.mark.parametrize("call", NOTHING)
+def test_a_bulk_call_without_rows_has_changed_nothing(sqlite_kit: Kit, call: str) -> None:
+    """An import of an empty file was reported as statements that nobody committed."""
+    with sqlite_kit.app.app_context():
+        NOTHING[call](sqlite_kit, sqlite_kit.db.session)
+        assert sqlite_kit.db.session.scalars(select(sqlite_kit.Item.name)).all() == []
+
+
+def test_a_call_without_objects_is_not_the_first_change(sqlite_kit: Kit) -> None:
+    """The report named its line, and not the one that had changed something."""
+
+    def change(kit: Kit) -> None:
+        kit.db.session.add(kit.Item(name="a"))
+
+    with pytest.warns(UncommittedChangesWarning, match="first change was made by 'change'"):
+        with sqlite_kit.app.app_context():
+            sqlite_kit.db.session.add_all([])
+            change(sqlite_kit)
 
 
 # --- threads and tries --------------------------------------------------------------------------------------------

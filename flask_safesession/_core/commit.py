@@ -19,7 +19,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from .. import errors
 from .driver_codes import sqlstate
-from .ledger import Ledger, find_ledger
+from .ledger import Ledger, driver_connection, find_ledger
 from .sending import (
     ORIGINAL,
     is_broken,
@@ -38,6 +38,7 @@ __all__ = [
     "committing",
     "failed_on_server",
     "in_error",
+    "owns_nothing",
     "refuses_statements",
     "transaction_aborted",
     "wrap_commit",
@@ -241,6 +242,17 @@ def commits_by_itself(dialect: Dialect, fairy: PoolProxiedConnection) -> bool:
         return False
     raw = fairy.dbapi_connection
     return raw is not None and reader(raw)
+
+
+def owns_nothing(connection: Connection, fairy: PoolProxiedConnection) -> bool:
+    """Whether a transaction on *connection*, which has *fairy* from its pool, would store each statement at once."""
+    dialect: Any = connection.dialect
+    if dialect.name != "sqlite":
+        return commits_by_itself(dialect, fairy)
+    level = connection.get_execution_options().get("isolation_level")
+    asked = (level or dialect._on_connect_isolation_level) == "AUTOCOMMIT"  # noqa: SLF001 - no other name
+    # A listener of "begin" may send BEGIN.
+    return asked and not getattr(driver_connection(connection), "in_transaction", True)
 
 
 def _attribute(raw: DBAPIConnection) -> bool:

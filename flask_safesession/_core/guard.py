@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sized
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine
@@ -181,20 +181,12 @@ class GuardMixin(SharingMixin):
 
     def add_all(self, instances: Iterable[object]) -> None:
         admit(self)
-        super().add_all(instances)
-        note_change(self)
+        super().add_all(instances)  # by add()
 
-    def bulk_save_objects(self, *args: Any, **kwargs: Any) -> None:
-        super().bulk_save_objects(*args, **kwargs)
-        note_write(self)
-
-    def bulk_insert_mappings(self, *args: Any, **kwargs: Any) -> None:
-        super().bulk_insert_mappings(*args, **kwargs)
-        note_write(self)
-
-    def bulk_update_mappings(self, *args: Any, **kwargs: Any) -> None:
-        super().bulk_update_mappings(*args, **kwargs)
-        note_write(self)
+    def _bulk_save_mappings(self, mapper: Any, mappings: Any, *args: Any, **kwargs: Any) -> None:
+        super()._bulk_save_mappings(mapper, mappings, *args, **kwargs)
+        if not isinstance(mappings, Sized) or len(mappings):
+            note_write(self)
 
     def _delete_impl(self, *args: Any, **kwargs: Any) -> None:
         admit(self)
@@ -209,7 +201,8 @@ class GuardMixin(SharingMixin):
 
     def merge_all(self, *args: Any, **kwargs: Any) -> Any:
         merged = super().merge_all(*args, **kwargs)
-        note_change(self)
+        if merged:
+            note_change(self)
         return merged
 
     def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from .. import errors
 from . import wording
 from .binding import refuse_statements, vet_engines
-from .commit import commits_by_itself, failed_on_server, transaction_aborted
+from .commit import failed_on_server, owns_nothing, transaction_aborted
 from .demands import Demands
 from .guard import entered_by_hand
 from .ledger import Failure, Ledger, ledger_of
@@ -81,7 +81,7 @@ class OwnedScope(Owner):
             raise
 
     def _demand(self, connection: Connection) -> None:
-        if commits_by_itself(connection.dialect, self._ledger.connections[connection]):
+        if owns_nothing(connection, self._ledger.connections[connection]):
             raise wording.autocommit(self, connection)
         if not self.options.plain or self._demands is not None:
             self.demands.connected(connection)
@@ -140,7 +140,9 @@ class OwnedScope(Owner):
                 f"{self} asked for 'read_only' or 'isolation_level', but this session has already sent statements. "
                 "Open the scope before the first query, or give it 'propagation=\"requires_new\"' inside another scope."
             )
-        for connection in connections:
+        for connection, fairy in connections.items():
+            if owns_nothing(connection, fairy):
+                raise wording.autocommit(self, connection)
             guard_connection(connection)
             if not self.options.plain:
                 self.demands.adopt(connection)
@@ -155,8 +157,8 @@ class OwnedScope(Owner):
                 ledger.asked = self.place  # the flush may take the first one
             session.safesession_commit(ledger)
         except BaseException as error:
-            if self._is_asked_to_give_up(error):
-                self._give_up(None)
+            if self.state is not OPEN and isinstance(error, errors.UnexpectedRollbackError):
+                self._give_up(None)  # a listener of the last flush has asked for it
                 return
             meaning, cause = self._meaning(error), self._cause(error)
             self._roll_back(error)
@@ -166,12 +168,6 @@ class OwnedScope(Owner):
             raise
         self._outcome = COMMITTED
         self.state = ENDED
-
-    def _is_asked_to_give_up(self, error: BaseException) -> bool:
-        """Whether a listener of the last flush has made this rollback-only, and nothing else is wrong."""
-        return self.state is State.ROLLBACK_ONLY and isinstance(
-            error, errors.UnexpectedRollbackError
-        )
 
     def _check_usable(self) -> None:
         if self._ledger.failure is not None:
