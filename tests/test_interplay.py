@@ -435,6 +435,25 @@ def test_the_first_change_of_many_objects_is_named(sqlite_kit: Kit, call: str) -
             CHANGES[call](kit, kit.db.session())
 
 
+_RETURNING: Final = text("INSERT INTO item (name) VALUES ('a') RETURNING id, name, amount")
+ROWS: Final[dict[str, Any]] = {
+    "columns": lambda kit: _RETURNING.columns(kit.Item.id),
+    "objects": lambda kit: select(kit.Item).from_statement(_RETURNING),
+    "objects of columns": lambda kit: select(kit.Item).from_statement(
+        _RETURNING.columns(kit.Item.id)
+    ),
+}
+
+
+@pytest.mark.parametrize("make", ROWS.values(), ids=ROWS)
+def test_text_that_writes_and_gives_rows_is_reported(sqlite_kit: Kit, make: Any) -> None:
+    """SQLAlchemy calls it a SELECT, and it was lost in silence."""
+    with pytest.warns(UncommittedChangesWarning, match="statements already sent"):
+        with sqlite_kit.app.app_context():
+            sqlite_kit.db.session.execute(make(sqlite_kit)).all()
+    assert sqlite_kit.names() == []
+
+
 NOTHING: Final[dict[str, Any]] = {
     "objects": lambda kit, session: session.bulk_save_objects(each for each in ()),
     "insert": lambda kit, session: session.bulk_insert_mappings(kit.Item, []),

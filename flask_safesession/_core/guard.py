@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Hashable, Iterable, Sized
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Select
 from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 
@@ -214,7 +214,7 @@ class GuardMixin(SharingMixin):
             raise
         finally:
             self._safesession_ledger.asked = None
-        if not getattr(statement, "is_select", False):
+        if type(statement) is not Select:
             note_statement(self, statement)
         return result
 
@@ -227,7 +227,7 @@ class GuardMixin(SharingMixin):
             raise
         finally:
             self._safesession_ledger.asked = None
-        if not getattr(statement, "is_select", False):
+        if type(statement) is not Select:
             note_statement(self, statement)
         return result
 
@@ -240,7 +240,7 @@ class GuardMixin(SharingMixin):
             raise
         finally:
             self._safesession_ledger.asked = None
-        if not getattr(statement, "is_select", False):
+        if type(statement) is not Select:
             note_statement(self, statement)
         return result
 
