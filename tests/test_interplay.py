@@ -15,6 +15,7 @@ from flask_safesession import (
     RetryPolicy,
     SafeSession,
     current_scope,
+    handoff,
     on_commit,
     on_rollback,
     on_unknown,
@@ -455,7 +456,7 @@ def test_text_that_writes_and_gives_rows_is_reported(sqlite_kit: Kit, make: Any)
 
 
 NOTHING: Final[dict[str, Any]] = {
-    "objects": lambda kit, session: session.bulk_save_objects(each for each in ()),
+    "objects": lambda kit, session: session.bulk_save_objects(iter([])),
     "insert": lambda kit, session: session.bulk_insert_mappings(kit.Item, []),
     "update": lambda kit, session: session.bulk_update_mappings(kit.Item, []),
 }
@@ -532,6 +533,30 @@ def test_a_stream_outlives_the_threads_that_read_it(make_kit: MakeKit, database:
 
 def _names(kit: Kit, query: Any) -> Any:
     yield from kit.db.session.scalars(query)
+
+
+def test_a_session_that_was_handed_on_outlives_its_request(kit: Kit) -> None:
+    """The end of the request took its connection for one that was left, and failed at the session of another."""
+    given: list[Session] = []
+
+    @kit.app.get("/hand-on")
+    def hand_on() -> str:
+        session = kit.db.session()
+        session.add(kit.Item(name="a"))
+        session.flush()
+        handoff(session)
+        given.append(session)
+        return "later"
+
+    def work() -> None:
+        given[0].commit()
+        given[0].close()
+
+    assert kit.client.get("/hand-on").text == "later"
+    thread = Thread(target=work)
+    thread.start()
+    thread.join(SECONDS)
+    assert (kit.names(), kit.checkedout()) == (["a"], 0)
 
 
 def test_a_session_that_does_not_begin_by_itself_is_tried_again(make_kit: MakeKit) -> None:
