@@ -101,7 +101,10 @@ class TriedUnit:
         number = self._tries.number
         if number > 1:
             known = [each for each in self._known if inspect(each).detached]
-            self._home.session().add_all(known)
+            session: Any = self._home.session()
+            if known and not session.in_transaction():
+                session.safesession_begin()  # it may not begin by itself
+            session.add_all(known)
         self._scope = TriedScope(self._home, self._options, self._place, number)
         return self._scope
 

@@ -29,6 +29,7 @@ FILES: Final[dict[str, str]] = {
     "retry/test_lost_connections.py": CORE,
     "test_lost_commits.py": CORE,
     "test_reviewed.py": CORE,
+    "test_interplay.py": CORE,
     "test_model.py": CORE,
     "test_sources.py": OTHERWISE,
 }

@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, NestedTransaction
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -19,7 +19,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from .. import errors
 from .driver_codes import sqlstate
-from .ledger import Ledger, find_ledger
+from .ledger import Ledger, driver_connection, find_ledger
 from .sending import (
     ORIGINAL,
     is_broken,
@@ -29,6 +29,7 @@ from .sending import (
     roll_back,
     send,
 )
+from .states import OPEN
 from .wording import connection_lost, rolled_back_by_server, would_answer_rollback
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "committing",
     "failed_on_server",
     "in_error",
+    "owns_nothing",
     "refuses_statements",
     "transaction_aborted",
     "wrap_commit",
@@ -76,7 +78,12 @@ def _commit_all(ledger: Ledger, dialect: Dialect, fairy: PoolProxiedConnection) 
     ledger.sent = True
     is_alone = len(ledger.connections) == 1
     suspect = ledger.undone or ledger.failure is not None or ledger.overdue is not None
-    if suspect or not is_alone or (dialect.driver in _STATUS and in_error(dialect, fairy)):
+    if (
+        suspect
+        or _is_spoilt(ledger)
+        or not is_alone
+        or (dialect.driver in _STATUS and in_error(dialect, fairy))
+    ):
         _check_or_roll_back(ledger)
     if ledger.owner is not None:
         ledger.owner.undo_demands()
@@ -85,6 +92,12 @@ def _commit_all(ledger: Ledger, dialect: Dialect, fairy: PoolProxiedConnection) 
     else:
         _send_in_order(ledger)
     ledger.stored = True
+
+
+def _is_spoilt(ledger: Ledger) -> bool:
+    """Whether a listener of the last flush, or of ``before_commit``, has made the scope rollback-only."""
+    owner = ledger.owner
+    return owner is not None and owner.state is not OPEN and not ledger.permitting
 
 
 def _check_or_roll_back(ledger: Ledger) -> None:
@@ -98,12 +111,22 @@ def _check_or_roll_back(ledger: Ledger) -> None:
 
 
 def _send_in_order(ledger: Ledger) -> None:
-    parts = sorted(ledger.connections, key=functools.partial(_order, ledger))
+    parts = sorted(
+        filter(functools.partial(_is_ours, ledger), ledger.connections),
+        key=functools.partial(_order, ledger),
+    )
     for done, connection in enumerate(parts):
         try:
             send(connection.dialect, connection.connection, ledger)
         except BaseException as error:  # noqa: BLE001 - what this raises explains it
             _give_up(ledger, parts, done, error)
+
+
+def _is_ours(ledger: Ledger, connection: Connection) -> bool:
+    """Whether the session itself commits on *connection*: whoever has bound it to one may have kept the end."""
+    transaction = ledger.transaction
+    entry: Any = None if transaction is None else transaction._connections.get(connection)  # noqa: SLF001
+    return entry is None or (entry[2] and not isinstance(entry[1], NestedTransaction))
 
 
 def _order(ledger: Ledger, connection: Connection) -> tuple[bool, str]:
@@ -132,6 +155,8 @@ def _give_up(ledger: Ledger, parts: list[Connection], done: int, error: BaseExce
 
 def check_all(ledger: Ledger) -> None:
     """Refuse to go on where a database has given the transaction up, or it has gone on too long."""
+    if _is_spoilt(ledger):
+        raise cast(Any, ledger.owner).unexpected()
     ledger.check_overdue()
     failure = ledger.failure
     if failure is not None and failure.fatal:
@@ -217,6 +242,17 @@ def commits_by_itself(dialect: Dialect, fairy: PoolProxiedConnection) -> bool:
         return False
     raw = fairy.dbapi_connection
     return raw is not None and reader(raw)
+
+
+def owns_nothing(connection: Connection, fairy: PoolProxiedConnection) -> bool:
+    """Whether a transaction on *connection*, which has *fairy* from its pool, would store each statement at once."""
+    dialect: Any = connection.dialect
+    if dialect.name != "sqlite":
+        return commits_by_itself(dialect, fairy)
+    level = connection.get_execution_options().get("isolation_level")
+    asked = (level or dialect._on_connect_isolation_level) == "AUTOCOMMIT"  # noqa: SLF001 - no other name
+    # A listener of "begin" may send BEGIN.
+    return asked and not getattr(driver_connection(connection), "in_transaction", True)
 
 
 def _attribute(raw: DBAPIConnection) -> bool:

@@ -62,6 +62,7 @@ def _wire(dialect: Dialect) -> None:
     if dialect.name == "sqlite":
         _wrap_savepoint(dialect)
         _wrap_execute(dialect)
+        _wrap_rarer_executes(dialect)
     _listen_from_first_error(dialect)
     vars(dialect)[WIRED] = True
 
@@ -102,23 +103,46 @@ def _wrap_savepoint(dialect: Dialect) -> None:
 def _wrap_execute(dialect: Dialect) -> None:
     """Send BEGIN inside a scope before a write that Python's driver does not take for one: it would stay stored.
 
-    The driver looks for INSERT, UPDATE, DELETE and REPLACE at the start; ``WITH … INSERT`` and CREATE begin otherwise.
+    The driver looks for INSERT, UPDATE, DELETE and REPLACE at the start; ``WITH … INSERT``, CREATE and SAVEPOINT begin
+    otherwise.
     """
     original: Callable[..., None] = dialect.do_execute
     is_stock = getattr(original, "__func__", None) is DefaultDialect.do_execute
 
     def do_execute(cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         # Most statements start with one of these, which the driver knows; the look spares them a call.
-        if statement[:6] not in _PLAIN and begins_late(statement) and context is not None:
-            ledger = find_ledger(context.root_connection)
-            if ledger is not None and ledger.owner is not None:
-                _begin_unless_begun(context.root_connection)
+        if statement[:6] not in _PLAIN:
+            _begin_late(statement, context)
         if is_stock:
             cursor.execute(statement, parameters)  # all that the original does
         else:
             original(cursor, statement, parameters, context)
 
     vars(dialect)["do_execute"] = do_execute
+
+
+def _wrap_rarer_executes(dialect: Dialect) -> None:
+    """The same for a statement with many rows of parameters, and for one without any."""
+    many: Callable[..., None] = dialect.do_executemany
+    without: Callable[..., None] = dialect.do_execute_no_params
+
+    def do_executemany(cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        _begin_late(statement, context)
+        many(cursor, statement, parameters, context)
+
+    def do_execute_no_params(cursor: Any, statement: str, context: Any = None) -> None:
+        _begin_late(statement, context)
+        without(cursor, statement, context)
+
+    vars(dialect).update(do_executemany=do_executemany, do_execute_no_params=do_execute_no_params)
+
+
+def _begin_late(statement: str, context: Any) -> None:
+    if context is None or not begins_late(statement):
+        return
+    ledger = find_ledger(context.root_connection)
+    if ledger is not None and ledger.owner is not None:
+        _begin_unless_begun(context.root_connection)
 
 
 def _begin_unless_begun(connection: Connection) -> None:

@@ -39,17 +39,23 @@ _SQLITE_ENDS = {
 _TIMEOUT = "_safesession_timeout"
 _FIRST = "_safesession_first"
 
-_WRITES_OTHERWISE = re.compile(
-    r"\s*(?:(?:create|drop|alter|reindex|analyze)\b|with\b.*\b(?:insert|update|delete|replace)\b)",
+# What may stand before the first word. A comment ends at one place only, so that no search takes a second look.
+_BEFORE = r"(?:\s|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*\*/)*"
+
+# Python 3.10's driver does not look behind a comment, where one of its own words may stand.
+_WRITES_LATE = re.compile(
+    _BEFORE + r"(?:(?:create|drop|alter|reindex|analyze|savepoint|insert|update|delete|replace)\b"
+    r"|with\b.*\b(?:insert|update|delete|replace)\b)",
     re.IGNORECASE | re.DOTALL,
 )
 # "BEGIN NOT ATOMIC" opens a block of MariaDB's procedural language, and "ROLLBACK TO" goes back to a savepoint.
 _BOUNDARY = re.compile(
-    r"\s*(?:(?P<commit>commit|end)|(?P<rollback>rollback(?!(?:\s+work|\s+transaction)?\s+to\b)|abort)"
+    _BEFORE + r"(?:(?P<commit>commit|end)"
+    r"|(?P<rollback>rollback(?!(?:\s+work|\s+transaction)?\s+to\b)|abort)"
     r"|(?P<begin>begin(?!\s+not\b)|start\s+transaction))\b",
     re.IGNORECASE,
 )
-_CHANGES = re.compile(r"\s*(insert|update|delete|replace|merge)\b", re.IGNORECASE)
+_CHANGES = re.compile(_BEFORE + r"(insert|update|delete|replace|merge)\b", re.IGNORECASE)
 
 # Python 3.10's sqlite3 gives no code; these are the texts of sqlite3_errstr() and of its constraint messages.
 _SQLITE_TEXTS = (
@@ -134,12 +140,15 @@ class Boundary(NamedTuple):
 def boundary_of(statement: str) -> Boundary | None:
     """What the SQL text does to the transaction, if it is a word for that."""
     found = _BOUNDARY.match(statement)
-    return None if found is None else Boundary(found.group().strip(), str(found.lastgroup))
+    if found is None:
+        return None
+    call = str(found.lastgroup)
+    return Boundary(found.group(call), call)
 
 
 def begins_late(statement: str) -> bool:
-    """Whether the SQL text writes without starting like a write, so that SQLite's driver sends no BEGIN before it."""
-    return _WRITES_OTHERWISE.match(statement) is not None
+    """Whether the SQL text writes, or opens a savepoint, and SQLite's driver may send no BEGIN before it."""
+    return _WRITES_LATE.match(statement) is not None
 
 
 def mark_timeout(error: BaseException) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sized
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, Select
 from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 
 from .commit import committing
-from .dialects import WIRED, wire_engine
+from .dialects import wire_engine
+from .events import listen
 from .forks import watch
-from .holders import take_note
 from .holding import watch_pool
-from .ledger import Ledger, Rules, attach, find_ledger, ledger_of
+from .ledger import Ledger, Rules, attach, find_ledger
 from .outcome import COMMITTED, Outcome
 from .ownership import (
     guard_connection,
@@ -41,8 +41,6 @@ __all__ = [
     "guard_factory",
     "guard_session",
 ]
-
-_DEPTH = 7  # frames between the beginning of a transaction and the method that the session was called by, or more
 
 RulesFinder = Callable[[], Rules]
 
@@ -98,9 +96,13 @@ class GuardMixin(SharingMixin):
     def safesession_commit(self, ledger: Ledger) -> None:
         """Commit; a transaction that somebody holds in hand sees to the rest by itself."""
         if ledger.root is not None:
-            super().commit()
+            try:
+                super().commit()
+            finally:
+                ledger.asked = None
             return
         ledger.sent = ledger.stored = False
+        connections = ledger.connections
         token = committing.set(ledger)
         try:
             super().commit()
@@ -112,7 +114,7 @@ class GuardMixin(SharingMixin):
         finally:
             committing.reset(token)
             ledger.asked = None
-        end_page(ledger)
+        end_page(ledger, connections)
         if ledger.hooks is not None:
             run_hooks(ledger, COMMITTED)
 
@@ -155,10 +157,11 @@ class GuardMixin(SharingMixin):
         """Give a transaction up; one that somebody holds in hand sees to its hooks by itself."""
         ledger = self._safesession_ledger
         held = ledger.root is not None and entered_by_hand(ledger.root)
+        connections = ledger.connections
         try:
             real()
         finally:
-            end_page(ledger)
+            end_page(ledger, connections)
         if not held:
             run_hooks(ledger, Outcome.ROLLED_BACK)
 
@@ -178,30 +181,28 @@ class GuardMixin(SharingMixin):
 
     def add_all(self, instances: Iterable[object]) -> None:
         admit(self)
-        super().add_all(instances)
-        note_change(self)
+        super().add_all(instances)  # by add()
 
-    def bulk_save_objects(self, *args: Any, **kwargs: Any) -> None:
-        super().bulk_save_objects(*args, **kwargs)
-        note_write(self)
+    def _bulk_save_mappings(self, mapper: Any, mappings: Any, *args: Any, **kwargs: Any) -> None:
+        super()._bulk_save_mappings(mapper, mappings, *args, **kwargs)
+        if not isinstance(mappings, Sized) or len(mappings):
+            note_write(self)
 
-    def bulk_insert_mappings(self, *args: Any, **kwargs: Any) -> None:
-        super().bulk_insert_mappings(*args, **kwargs)
-        note_write(self)
-
-    def bulk_update_mappings(self, *args: Any, **kwargs: Any) -> None:
-        super().bulk_update_mappings(*args, **kwargs)
-        note_write(self)
-
-    def delete(self, instance: object) -> None:
+    def _delete_impl(self, *args: Any, **kwargs: Any) -> None:
         admit(self)
-        super().delete(instance)
+        super()._delete_impl(*args, **kwargs)
         note_change(self)
 
     def merge(self, *args: Any, **kwargs: Any) -> Any:
         admit(self)
         merged = super().merge(*args, **kwargs)
         note_change(self)
+        return merged
+
+    def merge_all(self, *args: Any, **kwargs: Any) -> Any:
+        merged = super().merge_all(*args, **kwargs)
+        if merged:
+            note_change(self)
         return merged
 
     def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
@@ -213,7 +214,7 @@ class GuardMixin(SharingMixin):
             raise
         finally:
             self._safesession_ledger.asked = None
-        if not getattr(statement, "is_select", False):
+        if type(statement) is not Select:
             note_statement(self, statement)
         return result
 
@@ -226,7 +227,7 @@ class GuardMixin(SharingMixin):
             raise
         finally:
             self._safesession_ledger.asked = None
-        if not getattr(statement, "is_select", False):
+        if type(statement) is not Select:
             note_statement(self, statement)
         return result
 
@@ -239,7 +240,7 @@ class GuardMixin(SharingMixin):
             raise
         finally:
             self._safesession_ledger.asked = None
-        if not getattr(statement, "is_select", False):
+        if type(statement) is not Select:
             note_statement(self, statement)
         return result
 
@@ -255,9 +256,11 @@ def guard_factory(factory: sessionmaker[Any], find_rules: RulesFinder) -> None:
         if isinstance(bind, Engine):
             watch(bind)  # it may be used, and its process forked, before the first session
             watch_pool(bind, Rules())
+        elif isinstance(bind, Connection):
+            wire_engine(bind.engine)  # as above
     if not issubclass(factory.class_, GuardMixin):
         guarded = _guarded_class(factory.class_, find_rules)
-        _listen(guarded)
+        listen(guarded)
         factory.class_ = guarded
 
 
@@ -267,7 +270,7 @@ def guard_session(session: Session, find_rules: RulesFinder) -> None:
         return
     ledger = attach(session, find_rules())
     session.__class__ = _adopting_class(cast(Hashable, type(session)))
-    _listen(session)
+    listen(session)
     if session.in_transaction():
         become_root(Session.get_transaction(session), ledger)
         ledger.written = bool(session.new or session.dirty or session.deleted)
@@ -281,31 +284,3 @@ def _guarded_class(base: type[Session], find_rules: RulesFinder) -> type[Session
 @functools.cache
 def _adopting_class(base: Any) -> type[Session]:
     return type(base.__name__, (GuardMixin, base), {"_find_rules": staticmethod(Rules)})
-
-
-def _listen(target: Any) -> None:
-    event.listen(
-        target, "after_begin", _on_begin, insert=True
-    )  # before statements of other listeners
-    event.listen(target, "after_flush", _on_flush)
-    event.listen(target, "after_soft_rollback", _on_soft_rollback)
-
-
-def _on_begin(session: GuardMixin, transaction: SessionTransaction, connection: Connection) -> None:
-    ledger = session._safesession_ledger
-    if connection in ledger.connections:
-        return
-    ledger.mark(connection, take_note(ledger.asked or caller_beyond(_DEPTH)))
-    if WIRED not in vars(connection.dialect):
-        wire_engine(connection.engine, ledger.rules)
-    if ledger.owner is not None:
-        ledger.owner.connected(connection)
-
-
-def _on_flush(session: GuardMixin, _: Any) -> None:
-    session._safesession_ledger.written = True
-
-
-def _on_soft_rollback(session: Session, transaction: SessionTransaction) -> None:
-    if transaction.nested:
-        ledger_of(session).savepoint_rolled_back(transaction)

@@ -21,6 +21,7 @@ from sqlalchemy.pool import Pool, PoolProxiedConnection
 from .forks import alive
 from .ledger import Ledger, Origin, Rules
 from .places import Place
+from .sharing import is_left
 
 __all__ = [
     "Hold",
@@ -108,8 +109,10 @@ class Hold:
 
     @property
     def is_orphaned(self) -> bool:
-        """Whether the thread that took it has ended."""
-        return self.keeper is None and not self.is_handed_on
+        """Whether the thread that took it has ended, and nobody else goes on with its session, such as a stream's."""
+        if self.keeper is not None or self.is_handed_on:
+            return False
+        return self.ledger is None or is_left(self.ledger)
 
     @property
     def context(self) -> str | None:

@@ -213,7 +213,8 @@ def end_of_context(context: object) -> None:
         if watched.reports.is_shared:
             continue
         for hold in watched.holds(context):
-            watched.reports.left_by_context(hold)
+            if not hold.is_handed_on:
+                watched.reports.left_by_context(hold)
 
 
 def take_unwatched(pool: Pool) -> PoolProxiedConnection:

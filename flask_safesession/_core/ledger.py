@@ -132,6 +132,7 @@ class Ledger:
         unclear: It may have sent others: SQL by hand, or through a connection that was given away.
         change: The line of the first change that no scope owns.
         root: The transaction, where somebody holds it in hand.
+        transaction: The same in any case, from its first connection on.
         hooks: What waits for its outcome.
         lenders: For a connection that two sessions share, the one that had it first.
         failure: The first statement that failed.
@@ -150,7 +151,7 @@ class Ledger:
         notes: For each of the connections, where and when it joined.
         last: The last statement that the session was given.
         asked: The line that asked for what the session is doing, where that may take the first connection.
-        overdue: What to say to who goes on with a connection that it has held too long.
+        overdue: A connection that it has held too long, and what to say to who goes on with it.
     """
 
     __slots__ = (
@@ -177,6 +178,7 @@ class Ledger:
         "seat",
         "sent",
         "stored",
+        "transaction",
         "unclear",
         "undone",
         "written",
@@ -193,6 +195,7 @@ class Ledger:
         self.unclear: bool = False
         self.change: Caller | None = None
         self.root: SessionTransaction | None = None
+        self.transaction: SessionTransaction | None = None
         self.hooks: HookQueue | None = None
         self.lenders: dict[Connection, Ledger] = {}
         self.failure: Failure | None = None
@@ -208,7 +211,7 @@ class Ledger:
         self.notes: dict[Connection, Note] = {}
         self.last: Any = None
         self.asked: Place | None = None
-        self.overdue: str | None = None
+        self.overdue: tuple[PoolProxiedConnection, str] | None = None
 
     def own(self, owner: Owner | None) -> None:
         """Give the transaction to *owner*, or to nobody."""
@@ -223,7 +226,7 @@ class Ledger:
                 del connection._safesession_ledger  # type: ignore[attr-defined]
                 if self.lenders:
                     self._give_back(connection)
-        self.root = None
+        self.root = self.transaction = None
         self.failure = None
         self.written = self.unclear = self.undone = False
         self.change = None
@@ -241,13 +244,12 @@ class Ledger:
         Raises:
             HeldConnectionError: If it was, and the settings say so.
         """
-        if self.overdue is not None:
-            raise errors.HeldConnectionError(self.overdue)
+        if self.overdue is not None and self.overdue[0] in self.connections.values():
+            raise errors.HeldConnectionError(self.overdue[1])
 
     def _give_back(self, connection: Connection) -> None:
         """Leave *connection* to the session that had it before: tests lend one to several."""
-        lender = self.lenders.get(connection)
-        if lender is not None and connection in lender.connections:
+        if (lender := self.lenders.get(connection)) and connection in lender.connections:
             connection._safesession_ledger = lender  # type: ignore[attr-defined]
 
     def add_hook(self, hook: Hook) -> None:
@@ -267,7 +269,8 @@ class Ledger:
 
     def savepoint_rolled_back(self, savepoint: SessionTransaction) -> None:
         """Forget what was undone with the savepoint."""
-        if self.failure is not None and not self.failure.fatal:
+        # Without a connection SAVEPOINT was never sent, and nothing undone: what failed did so before.
+        if self.failure is not None and not self.failure.fatal and savepoint._connections:  # noqa: SLF001
             self.failure = None
             self.undone = True
         if self.hooks is not None:
@@ -279,8 +282,7 @@ class Ledger:
 
     def mark(self, connection: Connection, note: Note) -> None:
         """Note a connection that joined the transaction, and who took it."""
-        lender = getattr(connection, _ATTRIBUTE, None)
-        if lender is not None:
+        if (lender := getattr(connection, _ATTRIBUTE, None)) is not None:
             self.lenders[connection] = lender
         self.connections[connection] = connection.connection
         self.notes[connection] = note

@@ -106,7 +106,7 @@ class Reports:
             f"{describe(hold).details}. {_ADVICE}"
         )
         if mode == "raise" and hold.session is not None and hold.ledger is not None:
-            hold.ledger.overdue = text
+            hold.ledger.overdue = hold.lent, text  # its transaction may have ended by now
             refuse_overdue(hold.session)
         else:
             _warn(hold.place, text)

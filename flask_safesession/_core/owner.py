@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from .. import errors
 from . import wording
 from .binding import refuse_statements, vet_engines
-from .commit import commits_by_itself, failed_on_server, transaction_aborted
+from .commit import failed_on_server, owns_nothing, transaction_aborted
 from .demands import Demands
 from .guard import entered_by_hand
 from .ledger import Failure, Ledger, ledger_of
@@ -22,10 +22,11 @@ from .outcome import COMMITTED, Outcome
 from .ownership import guard_connection
 from .places import Place
 from .pool import check_second_connection
+from .root import inside_savepoint
 from .scope import Home, Owner, Scope
 from .sending import is_interruption, lost_in_commit, seconds_waited
 from .sharing import admit
-from .states import ENDED, OPEN
+from .states import ENDED, OPEN, State
 
 __all__ = ["NewScope", "OwnedScope", "resume", "suspend"]
 
@@ -72,10 +73,25 @@ class OwnedScope(Owner):
         return None if self._outcome is None else self._outcome.value
 
     def connected(self, connection: Connection) -> None:
-        if commits_by_itself(connection.dialect, self._ledger.connections[connection]):
+        try:
+            self._demand(connection)
+        except BaseException as error:
+            # SQLAlchemy has the connection already, and would not ask again before the next statement.
+            self._reject(error)
+            raise
+
+    def _demand(self, connection: Connection) -> None:
+        if owns_nothing(connection, self._ledger.connections[connection]):
             raise wording.autocommit(self, connection)
         if not self.options.plain or self._demands is not None:
             self.demands.connected(connection)
+
+    def _reject(self, error: BaseException) -> None:
+        """Become rollback-only, because *error* kept a connection from being what this asks for."""
+        self.state, self.quiet = State.ROLLBACK_ONLY, False
+        if self.poison_text is None:
+            self.poison_text, self.poison_error = wording.rejected(self, error), error
+        self._refuse_statements(self.poison_text)
 
     def leave(self, error: BaseException | None) -> None:
         """Commit, or roll back; give the connection back; then run the hooks.
@@ -113,13 +129,20 @@ class OwnedScope(Owner):
                 f"{self} was opened inside 'with session.begin():', which owns the transaction and will end it. "
                 "Replace that block by 'with session_manager():'."
             )
+        if inside_savepoint(self.session):
+            raise errors.TransactionActiveError(
+                f"{self} was opened inside 'with session.begin_nested():', whose savepoint it would end. "
+                "Open 'with session_manager():' around that block."
+            )
         connections = self._ledger.connections
         if connections and (self.options.read_only or self.options.isolation_level):
             raise errors.IsolationMismatchError(
                 f"{self} asked for 'read_only' or 'isolation_level', but this session has already sent statements. "
                 "Open the scope before the first query, or give it 'propagation=\"requires_new\"' inside another scope."
             )
-        for connection in connections:
+        for connection, fairy in connections.items():
+            if owns_nothing(connection, fairy):
+                raise wording.autocommit(self, connection)
             guard_connection(connection)
             if not self.options.plain:
                 self.demands.adopt(connection)
@@ -134,6 +157,9 @@ class OwnedScope(Owner):
                 ledger.asked = self.place  # the flush may take the first one
             session.safesession_commit(ledger)
         except BaseException as error:
+            if self.state is not OPEN and isinstance(error, errors.UnexpectedRollbackError):
+                self._give_up(None)  # a listener of the last flush has asked for it
+                return
             meaning, cause = self._meaning(error), self._cause(error)
             self._roll_back(error)
             self._outcome = self._outcome_of(error)

@@ -58,6 +58,7 @@ def refuse(session: Session, call: str, real: Callable[[], R], deferred: Callabl
         if not session.in_transaction():
             session.begin()  # the scope goes on
         ledger.guarded, ledger.permitting = True, False
+        ledger.sent = ledger.stored = False  # of what goes on nothing is
 
 
 def check_text(session: Session, statement: TextClause) -> TextClause:

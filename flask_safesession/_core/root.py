@@ -8,6 +8,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session, SessionTransaction
 from typing_extensions import Self
 
+from .. import errors
 from .commit import committing
 from .dialects import wire_engine
 from .ledger import Ledger, ledger_of
@@ -22,6 +23,7 @@ __all__ = [
     "become_root",
     "commit_failed",
     "end_page",
+    "inside_savepoint",
     "prepare_together",
     "run_hooks",
 ]
@@ -31,6 +33,7 @@ class RootTransaction(SessionTransaction):
     """What ``session.begin()`` and ``session.get_transaction()`` give away: it too asks the ledger before it ends."""
 
     _entered = False
+    _ending = False
     _outcome: Outcome | None = None
     _ledger: Ledger
 
@@ -38,13 +41,15 @@ class RootTransaction(SessionTransaction):
         admit(self.session)
         ledger = self._ledger
         if ledger.guarded:
-            refuse(self.session, "commit", super().commit, self.session.flush)
+            refuse(self.session, "commit", self.commit, self.session.flush)
             return
         ledger.sent = ledger.stored = False
         token = committing.set(ledger)
+        self._ending = True
         try:
             super().commit(_to_root)
         except BaseException as error:
+            self._ending = False
             self._finish(commit_failed(ledger, error))
             raise
         finally:
@@ -55,19 +60,23 @@ class RootTransaction(SessionTransaction):
         admit_end(self.session)
         if self._ledger.guarded:
             session = self.session
-            refuse(session, "rollback", super().rollback, lambda: poison(session))
+            refuse(session, "rollback", self.rollback, lambda: poison(session))
             return
+        self._ending = True
         super().rollback(_capture_exception, _to_root)
         self._finish(Outcome.ROLLED_BACK)
 
     def close(self, invalidate: bool = False) -> None:
         if self._ledger.guarded:
-            refuse(self.session, "close", super().close, nothing)
+            refuse(self.session, "close", self.close, nothing)
             return
+        connections = self._ledger.connections
         try:
             super().close(invalidate)
         finally:
-            end_page(self._ledger)
+            end_page(self._ledger, connections)
+        if not self._ending:
+            self._finish(Outcome.ROLLED_BACK)
 
     def __enter__(self) -> Self:
         self._entered = True
@@ -126,15 +135,29 @@ def commit_failed(ledger: Ledger, error: BaseException) -> Outcome | None:
     """The outcome of a COMMIT that raised, where it is not the rollback that comes next."""
     if ledger.stored:
         return Outcome.COMMITTED
-    return Outcome.UNKNOWN if lost_in_commit(error) else None
+    doubtful = lost_in_commit(error) or isinstance(error, errors.PartialCommitError)
+    return Outcome.UNKNOWN if doubtful else None
 
 
-def end_page(ledger: Ledger) -> None:
-    """The transaction is over: nothing is kept of it but the hooks that wait for its outcome."""
-    for connection in ledger.connections:
+def end_page(ledger: Ledger, connections: dict[Connection, Any]) -> None:
+    """The transaction is over: nothing is kept of it but the hooks that wait for its outcome.
+
+    Args:
+        ledger: The record of its session.
+        connections: Those of the transaction. Where a listener of its end has begun the next one, there are others.
+    """
+    if ledger.connections is not connections:
+        return
+    for connection in connections:
         if isinstance(connection, GuardedConnection):
             unguard_connection(connection)
     ledger.end()
+
+
+def inside_savepoint(session: Session) -> bool:
+    """Whether a ``with session.begin_nested():`` is around; SQLAlchemy does not tell otherwise."""
+    around: SessionTransaction | None = session._trans_context_manager  # type: ignore[assignment]  # noqa: SLF001
+    return around is not None and around.nested
 
 
 def run_hooks(ledger: Ledger, outcome: Outcome | None) -> None:

@@ -34,6 +34,7 @@ __all__ = [
     "admit_end",
     "give_away",
     "is_at_hand",
+    "is_left",
     "release",
     "take",
 ]
@@ -233,6 +234,12 @@ def _refuse(session: Any, ledger: Ledger, tenant: Tenant | None, me: Runner) -> 
     if mode == "raise":
         raise errors.SessionSharedError(text)
     caller.warn(text, errors.SessionSharedWarning)
+
+
+def is_left(ledger: Ledger) -> bool:
+    """Whether the thread that has the session has ended; one that rests waits for whichever comes next."""
+    tenant = ledger.seat.get(_TENANT)
+    return tenant is not None and has_ended(tenant.thread)
 
 
 def release(session: Session) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "outcome_unknown",
     "poisoned",
     "refused_statement",
+    "rejected",
     "rolled_back_by_server",
     "sentence",
     "session_ended",
@@ -101,6 +102,14 @@ def poisoned(scope: Scope, inner: Scope | None, error: BaseException | None) -> 
         return f"{inner} called 'set_rollback_only()' inside the transaction of {scope}."
     return (
         f"{inner} failed inside the transaction of {scope} with {type(error).__name__}: {sentence(error)} "
+        "That exception was swallowed."
+    )
+
+
+def rejected(scope: Scope, error: BaseException) -> str:
+    """Why *scope* can only be rolled back after *error* of a connection that was taken for it."""
+    return (
+        f"A connection could not be made what {scope} needs, with {type(error).__name__}: {sentence(error)} "
         "That exception was swallowed."
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import TextClause
+from sqlalchemy import TextClause, TextualSelect
 from sqlalchemy.exc import PendingRollbackError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import FromStatement, Session
 
 from .driver_codes import changes_data, mark_first
 from .ledger import ledger_of
@@ -55,10 +55,13 @@ def note_write(session: Session) -> None:
 
 
 def note_statement(session: Session, statement: Any) -> None:
-    """Remember a statement that is no SELECT."""
-    if getattr(statement, "is_dml", False) or _is_written_by_hand(statement):
+    """Remember a statement, unless it only reads."""
+    sent = statement
+    while isinstance(sent, (FromStatement, TextualSelect)):
+        sent = sent.element  # what rows or objects are made from may write, too
+    if getattr(sent, "is_dml", False) or _is_written_by_hand(sent):
         note_write(session)
-    else:
+    elif not getattr(sent, "is_select", False):
         ledger_of(session).unclear = True
 
 
