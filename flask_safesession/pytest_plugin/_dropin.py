@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +55,8 @@ def _stand_in(config: pytest.Config, monkeypatch: pytest.MonkeyPatch, session: S
 
 def _stock(kind: str, path: str) -> Any:
     """What is at *path*."""
+    import pkgutil
+
     try:
         return pkgutil.resolve_name(path)
     except (AttributeError, ImportError, ValueError) as error:

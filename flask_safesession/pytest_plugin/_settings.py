@@ -14,8 +14,9 @@ _ALLOWED = {
     "safesession_db_access": ("free", "explicit"),
     "safesession_leaks": ("warn", "error", "off"),
 }
-_SERVER = re.compile(r"(postgresql|mysql|mariadb)(\+\w+)?://[^?]*/[^/?]+(\?.*)?", re.DOTALL)
-_PATH = re.compile(r"\w+(\.\w+)*[.:]\w+(\.\w+)*")
+# Compiled when there is something to compare them with.
+_SERVER = r"(?s)(postgresql|mysql|mariadb)(\+\w+)?://[^?]*/[^/?]+(\?.*)?"
+_PATH = r"\w+(\.\w+)*[.:]\w+(\.\w+)*"
 
 
 def check_settings(config: pytest.Config, *, has_mocked: bool) -> None:
@@ -37,7 +38,7 @@ def check_settings(config: pytest.Config, *, has_mocked: bool) -> None:
     _check_database("safesession_database", config.getini("safesession_database"))
     for kind in MOCKED if has_mocked else ():
         for path in config.getini(f"mocked-{kind}"):
-            if _PATH.fullmatch(path) is None:
+            if re.fullmatch(_PATH, path) is None:
                 raise pytest.UsageError(
                     f"The setting 'mocked-{kind}' names '{path}', which is no import path. Give one such as "
                     "'shop.db.session', or remove it; as a rule none of these settings is needed."
@@ -46,7 +47,7 @@ def check_settings(config: pytest.Config, *, has_mocked: bool) -> None:
 
 def _check_database(name: str, url: str) -> None:
     """The URL itself is not shown: there may be a password in it."""
-    if url and not url.startswith("sqlite") and _SERVER.fullmatch(url) is None:
+    if url and not url.startswith("sqlite") and re.fullmatch(_SERVER, url) is None:
         raise pytest.UsageError(
             f"'{name}' is no URL from which databases for tests can be made. Give one of SQLite, PostgreSQL, "
             "MariaDB or MySQL, with a database name at its end."
