@@ -98,11 +98,12 @@ def apply_async_on_commit(
 
 def _check_calls(sig: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """Check the tasks that are sent at once; what follows them gets their results as well."""
-    tasks = sig.tasks if isinstance(sig, (group, chord, _chain)) else ()
-    for each in tasks[:1] if isinstance(sig, _chain) else tasks:
+    kind = type(sig)
+    tasks = sig.tasks if issubclass(kind, (group, chord, _chain)) else ()
+    for each in tasks[:1] if issubclass(kind, _chain) else tasks:
         _check_calls(maybe_signature(each, sig.app), args, kwargs)
     task = sig.app.tasks.get(sig.task)
-    if type(sig) is Signature and task is not None:
+    if kind is Signature and task is not None:
         more: Any = ((), {}) if sig.immutable else (args, kwargs)
         _check_call(task, (*more[0], *sig.args), {**sig.kwargs, **more[1]})
 
