@@ -159,9 +159,11 @@ def test_a_scope_that_was_open_before_the_test(inner: Inner) -> None:
 
             async def stay():
                 with app.app_context():
-                    async with session_manager():
-                        entered.set()
-                        await leaving.wait()
+                    block = session_manager()
+                    await block.__aenter__()  # 'async with' would have looked up both methods by now
+                    entered.set()
+                    await leaving.wait()
+                    await block.__aexit__(None, None, None)
 
             async def begin():
                 task = asyncio.create_task(stay())
