@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import repeat
 from typing import TYPE_CHECKING
 
 from .effects import Effect, text_of
@@ -155,7 +154,7 @@ def _is_closed_one_by_one(name: str, scope: Function) -> bool:
         if isinstance(statement, For) and _loop_closes(statement, name):
             return True
         for expression in expressions_of(statement):
-            if any(map(_closes_in, calls_of(expression), repeat(name))):
+            if any(_closes_in(call, name) for call in calls_of(expression)):
                 return True
             for target, iterable in _loops_in(expression):
                 if _goes_over(iterable, name) and _closes_one(calls_of(expression), target):

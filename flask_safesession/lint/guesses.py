@@ -11,7 +11,6 @@ from .vocabulary import (
     FACTORY_NAME,
     GETTER_NAME,
     OTHER_SESSIONS,
-    SESSION_METHODS,
     SESSION_NAME,
     TELLING_METHODS,
 )
@@ -48,6 +47,7 @@ _FOREIGN_METHODS = frozenset(
         "commit_transaction",
         "cookies",
         "cursor",
+        "discard",
         "executemany",
         "executescript",
         "fetchall",
@@ -118,9 +118,10 @@ def is_awaited(name: str, scope: Function) -> bool:
 
 def is_session_attribute(name: str, uses: set[str]) -> bool:
     """Whether ``self.name`` is a session, by its name and by what is called on it."""
+    if uses & _FOREIGN_METHODS:
+        return False
     last = name.rpartition(".")[2]
-    is_called_so = bool(SESSION_NAME.search(last)) and uses <= SESSION_METHODS
-    return is_called_so and bool(uses & (TELLING_METHODS | {"commit"}))
+    return bool(SESSION_NAME.search(last)) and bool(uses & (TELLING_METHODS | {"commit"}))
 
 
 def is_database_name(path: str) -> bool:

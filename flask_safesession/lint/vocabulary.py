@@ -144,41 +144,6 @@ TELLING_METHODS = frozenset(
     }
 )
 VAGUE_METHODS = frozenset({"add", "begin", "close", "commit", "delete", "execute", "get"})
-SESSION_METHODS = (
-    TELLING_METHODS
-    | VAGUE_METHODS
-    | {
-        "aclose",
-        "bind",
-        "configure",
-        "connection",
-        "delete_all",
-        "deleted",
-        "dirty",
-        "exec",
-        "expire",
-        "get_bind",
-        "get_nested_transaction",
-        "get_one",
-        "get_transaction",
-        "identity_map",
-        "in_nested_transaction",
-        "in_transaction",
-        "info",
-        "invalidate",
-        "is_active",
-        "is_modified",
-        "merge_all",
-        "new",
-        "registry",
-        "remove",
-        "reset",
-        "run_sync",
-        "stream",
-        "stream_scalars",
-        "sync_session",
-    }
-)
 
 # --- what a session's methods do
 

@@ -52,21 +52,3 @@ async def at_once(shards):
         return [(await session.get(Item, 1)).name for session in sessions]
     finally:
         await asyncio.gather(*(session.close() for session in sessions))
-
-
-def by_place():
-    sessions = [SessionLocal(), SessionLocal()]
-    try:
-        return [session.get(Item, 1).name for session in sessions]
-    finally:
-        sessions[0].close()
-        sessions[1].close()
-
-
-def until_empty(shards):
-    sessions = [SessionLocal() for _ in shards]
-    try:
-        return [session.get(Item, 1).name for session in sessions]
-    finally:
-        while sessions:
-            sessions.pop().close()
