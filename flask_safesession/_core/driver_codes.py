@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .faults import Fault
 
 __all__ = [
+    "REMARKS",
     "Boundary",
     "begins_late",
     "boundary_of",
@@ -39,23 +40,24 @@ _SQLITE_ENDS = {
 _TIMEOUT = "_safesession_timeout"
 _FIRST = "_safesession_first"
 
-# What may stand before the first word. A comment ends at one place only, so that no search takes a second look.
-_BEFORE = r"(?:\s|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*\*/)*"
+# What may stand before the first word. A comment ends at one place only, so that no search takes a second look; MySQL
+# and MariaDB execute what is in "/*! ... */".
+REMARKS = r"(?:\s|--[^\n]*(?:\n|$)|/\*(?!M?!)(?:[^*]|\*(?!/))*\*/)*"
 
 # Python 3.10's driver does not look behind a comment, where one of its own words may stand.
 _WRITES_LATE = re.compile(
-    _BEFORE + r"(?:(?:create|drop|alter|reindex|analyze|savepoint|insert|update|delete|replace)\b"
+    REMARKS + r"(?:(?:create|drop|alter|reindex|analyze|savepoint|insert|update|delete|replace)\b"
     r"|with\b.*\b(?:insert|update|delete|replace)\b)",
     re.IGNORECASE | re.DOTALL,
 )
 # "BEGIN NOT ATOMIC" opens a block of MariaDB's procedural language, and "ROLLBACK TO" goes back to a savepoint.
 _BOUNDARY = re.compile(
-    _BEFORE + r"(?:(?P<commit>commit|end)"
+    REMARKS + r"(?:(?P<commit>commit|end)"
     r"|(?P<rollback>rollback(?!(?:\s+work|\s+transaction)?\s+to\b)|abort)"
     r"|(?P<begin>begin(?!\s+not\b)|start\s+transaction))\b",
     re.IGNORECASE,
 )
-_CHANGES = re.compile(_BEFORE + r"(insert|update|delete|replace|merge)\b", re.IGNORECASE)
+_CHANGES = re.compile(REMARKS + r"(insert|update|delete|replace|merge)\b", re.IGNORECASE)
 
 # Python 3.10's sqlite3 gives no code; these are the texts of sqlite3_errstr() and of its constraint messages.
 _SQLITE_TEXTS = (

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.pool import SingletonThreadPool
 
 from .. import errors
+from .._core.driver_codes import REMARKS
 from .._core.forks import is_in_memory
 from .._core.places import outside
 
@@ -21,11 +22,12 @@ Writers = dict[str, Engine]
 
 _SETTING = re.compile(r"set\s+local\s+([\w.\"]+)", re.IGNORECASE)
 _IMPLICIT_COMMIT = re.compile(
-    r"\s*(create|alter|drop|truncate|rename|grant|revoke|lock|unlock|analyze|optimize|repair|flush|install)\b"
+    REMARKS
+    + r"(create|alter|drop|truncate|rename|grant|revoke|lock|unlock|analyze|optimize|repair|flush|install)\b"
     r"(?!\s+(or\s+replace\s+)?temporary\b)",
     re.IGNORECASE,
 )
-_PREPARES = re.compile(r"\s*prepare\s+transaction\b", re.IGNORECASE)
+_PREPARES = re.compile(REMARKS + r"prepare\s+transaction\b", re.IGNORECASE)
 _CHANGES = re.compile(r"\b(insert|update|delete|replace|create|alter|drop)\b", re.IGNORECASE)
 LOCK_SECONDS = 5
 _HAS_DEFERRED = "EXISTS (SELECT FROM pg_constraint WHERE condeferrable)"

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sqlalchemy.engine.interfaces import ExecutionContext
 
 from .. import errors
+from .._core.driver_codes import REMARKS
 from .._core.places import outside
 from ._lending import SharedConnection
 from ._loans import Loan, loan_of
@@ -29,8 +30,7 @@ _KINDS: tuple[tuple[Kind, str], ...] = (
 _PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(text, re.IGNORECASE)) for kind, text in _KINDS
 )
-# MySQL and MariaDB execute what is in "/*! ... */".
-_REMARKS = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*(?!M?!)(?:(?!\*/).)*\*/)*", re.DOTALL)
+_REMARKS = re.compile(REMARKS)
 _WITH = re.compile(r"with\b", re.IGNORECASE)
 _LOCK = re.compile(r"\bfor\s+(?:no\s+key\s+)?update\b|\breplace\s*\(", re.IGNORECASE)
 _CHANGE = re.compile(r"\b(?:insert|update|delete|merge|replace|into)\b", re.IGNORECASE)

@@ -414,6 +414,26 @@ def test_definitions_on_mariadb(make_kit: MakeKit) -> None:
         session.execute(text("DROP TEMPORARY TABLE late"))
 
 
+@pytest.mark.parametrize(
+    ("name", "statement"),
+    [
+        ("mariadb-pymysql", "/* a table */ CREATE TABLE late (id int)"),
+        ("postgresql-psycopg", "-- two phases\nPREPARE TRANSACTION 'late'"),
+    ],
+)
+def test_what_ends_the_transaction_behind_a_remark(
+    make_kit: MakeKit, name: str, statement: str
+) -> None:
+    """It is refused all the same: the rows of the test would stay."""
+    kit = make_kit(name)
+    with RollbackIsolation(kit.app), kit.app.app_context():
+        add(kit, "a")
+        with pytest.raises(errors.IsolationUnavailableError, match="sent '"):
+            kit.db.session.execute(text(statement))
+        kit.db.session.rollback()
+    assert kit.names() == []
+
+
 def test_sqlite_in_memory_has_a_database_for_each_thread(make_kit: MakeKit) -> None:
     """A thread that would see an empty database gets an error that says so."""
     engine = create_engine("sqlite://")
